@@ -1,0 +1,21 @@
+"""An Envoy xDS control plane that knows where the load is going.
+
+The embedding API (``ResourceCache``, ``XdsServer``) is re-exported lazily, so that importing a pure room imports no gRPC.
+"""
+
+from typing import TYPE_CHECKING
+
+from xds_server.version import __version__
+
+if TYPE_CHECKING:
+    from xds_server.embed import ResourceCache, XdsServer
+
+__all__ = ["ResourceCache", "XdsServer", "__version__"]
+
+
+def __getattr__(name: str) -> object:
+    if name in {"ResourceCache", "XdsServer"}:
+        from xds_server import embed
+
+        return getattr(embed, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,1 @@
+"""What touches the world: one file per foreign thing, each proving that it fits its port."""

@@ -1,0 +1,1 @@
+"""What loops: wait for something newer, decide, act through a port, record what became true."""

@@ -1,0 +1,68 @@
+"""The skeleton of every controller: wait, decide, act, record; failures are counted, told and retried with back-off.
+
+Knows when to run a step again. Does not know what a step does.
+"""
+
+from typing import Protocol
+
+import structlog
+
+from xds_server import metrics
+from xds_server.ports import Clock
+
+_log = structlog.get_logger(__name__)
+_BACK_OFF_S = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+
+
+class Step(Protocol):
+    """What a controller is made of."""
+
+    name: str
+
+    async def wait(self) -> None:
+        """Return when there is something newer than what was acted on."""
+        ...
+
+    async def step(self) -> None:
+        """Decide and act on the latest picture. May be called again after any failure or crash."""
+        ...
+
+
+class Controller:
+    """Runs one Step for ever. ``ready`` turns true with its first success; ``problem`` holds the last failure's words."""
+
+    def __init__(self, step: Step, clock: Clock) -> None:
+        self._step = step
+        self._clock = clock
+        self.ready = False
+        self.problem: str | None = "has not run yet"
+        self.runs = 0
+
+    @property
+    def name(self) -> str:
+        """Return the step's name."""
+        return self._step.name
+
+    async def run(self) -> None:
+        """Loop until cancelled."""
+        failures = 0
+        while True:
+            if not failures:
+                await self._step.wait()
+            failures = 0 if await self._once() else failures + 1
+            if failures:
+                await self._clock.sleep(_BACK_OFF_S[min(failures, len(_BACK_OFF_S)) - 1])
+
+    async def _once(self) -> bool:
+        started = self._clock.now()
+        try:
+            await self._step.step()
+        except Exception as error:
+            self.problem = f"{type(error).__name__}: {error}"
+            metrics.CONTROLLER_FAILURES.labels(self.name).inc()
+            _log.exception("controller failed; it tries again", controller=self.name)
+            return False
+        self.runs += 1
+        self.ready, self.problem = True, None
+        metrics.CONTROLLER_SECONDS.labels(self.name).observe(self._clock.now() - started)
+        return True

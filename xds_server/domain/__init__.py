@@ -1,0 +1,1 @@
+"""What is true: frozen, comparable nouns with units in their names. Arithmetic on themselves only."""

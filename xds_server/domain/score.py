@@ -1,0 +1,36 @@
+"""Score: how good each endpoint of one service is, with its parts.
+
+Knows the table's shape. Does not know the formula: that is ``decisions.scoring``.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xds_server.domain.names import EndpointId, ServiceName
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScoreTable:
+    """Scores of one service at one moment; all arrays are float64 of len(endpoints) unless said.
+
+    ``score``: 0..1, the best available is 1. ``performance_ms``: T_i, what a request costs here in time, errors
+    included. ``cost``, ``proximity``: as they entered. ``utility``: u_i, lower is better (AI_FACTS section 2.5).
+    ``confidence``: 0..1, of the estimate used. ``excluded``: '' for available, else why not, per endpoint.
+    """
+
+    service: ServiceName
+    endpoints: tuple[EndpointId, ...]
+    score: NDArray[np.float64]
+    performance_ms: NDArray[np.float64]
+    cost: NDArray[np.float64]
+    proximity: NDArray[np.float64]
+    utility: NDArray[np.float64]
+    confidence: NDArray[np.float64]
+    excluded: tuple[str, ...]
+
+    @property
+    def available(self) -> NDArray[np.bool_]:
+        """Return which endpoints may get traffic."""
+        return np.array([not why for why in self.excluded], dtype=np.bool_)

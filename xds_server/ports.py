@@ -1,0 +1,163 @@
+"""Ports: what we need from the world, as Protocols. Every adapter ends with a line proving that it fits one.
+
+Knows what is asked and which error may come back. Does not know who answers.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xds_server.domain.names import SubnetId
+from xds_server.domain.subnets import Block
+from xds_server.domain.telemetry import CounterPage
+from xds_server.domain.topology import Node
+
+
+class Unavailable(Exception):
+    """The other side cannot answer now. ``reason`` is one of a small set, fit for a metric label."""
+
+    def __init__(self, reason: str, text: str) -> None:
+        super().__init__(f"{reason}: {text}")
+        self.reason = reason
+
+
+class Clock(Protocol):
+    """Time, handed out by ``app`` only."""
+
+    def now(self) -> float:
+        """Return seconds that never jump (for intervals and ages)."""
+        ...
+
+    def wall(self) -> float:
+        """Return seconds since 1970 (for people, durable deadlines)."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        ...
+
+
+class StatsSource(Protocol):
+    """Where per-endpoint counters of an Envoy come from."""
+
+    async def read(self, node: Node) -> CounterPage:
+        """Read one node's counters.
+
+        Raises Unavailable: refused (outside the allowed networks), timeout, connect, status, malformed, too_large.
+        """
+        ...
+
+
+class Forecaster(Protocol):
+    """A model of series: each row on its own, weights shared."""
+
+    name: str
+    version: str
+
+    def forecast(self, history: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Forecast every row; blocking, meant for a worker thread.
+
+        ``history``: rows x steps (at most CONTEXT), oldest first, NaN where missing. Returns float32, rows x HORIZON x
+        len(QUANTILES), non-decreasing along the last axis; NaN rows where a row has fewer than MINIMUM_CONTEXT values.
+        Raises Unavailable: missing, malformed, failed.
+        """
+        ...
+
+
+class Conflict(Exception):
+    """A write expected an older generation than the store holds; the text says which and what to do."""
+
+
+class Overlap(Exception):
+    """The database refused a block because it overlaps another's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One durable fact: ``kind`` and ``key`` name it, ``body`` is JSON-shaped, ``generation`` counts its changes."""
+
+    kind: str
+    key: str
+    body: Mapping[str, object]
+    generation: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A block held by a subnet in a pool; the store refuses overlap within all pools."""
+
+    subnet: SubnetId
+    pool: str
+    block: Block
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A stored answer under an idempotency key: ``fingerprint`` of the request body, ``body`` of the answer."""
+
+    key: str
+    fingerprint: str
+    body: Mapping[str, object]
+    expires_at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One row of the change log, written in the transaction of what it tells."""
+
+    revision: int
+    at_s: float
+    actor: str
+    action: str
+    subject: str
+    reason: str
+    before: Mapping[str, object] | None = None
+    after: Mapping[str, object] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Everything one transaction does: all of it or nothing.
+
+    ``expect``: (kind, key) -> generation it must have (0: must not exist). ``log``: change rows; their ``revision`` is
+    assigned by the store.
+    """
+
+    put: tuple[Document, ...] = ()
+    delete: tuple[tuple[str, str], ...] = ()
+    hold: tuple[Held, ...] = ()
+    free: tuple[SubnetId, ...] = ()
+    answers: tuple[Answer, ...] = ()
+    log: tuple[Change, ...] = ()
+    expect: Mapping[tuple[str, str], int] = field(default_factory=dict)
+
+
+class Store(Protocol):
+    """Durable memory. After ``commit`` returns, a power cut loses nothing of it."""
+
+    async def load(self, kind: str) -> list[Document]:
+        """Return every document of a kind, by key."""
+        ...
+
+    async def held(self) -> list[Held]:
+        """Return every block held."""
+        ...
+
+    async def answer(self, key: str, now_s: float) -> Answer | None:
+        """Return the answer stored under an idempotency key, unless it has expired."""
+        ...
+
+    async def commit(self, batch: Batch) -> int:
+        """Do all of it in one transaction; return the new revision. On Conflict or Overlap nothing was done."""
+        ...
+
+    async def changes(self, after: int, limit: int) -> Sequence[Change]:
+        """Return change rows with a greater revision, oldest first."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of files and threads."""
+        ...

@@ -1,0 +1,1 @@
+"""What listens: the ports of ours that others open."""

@@ -1,0 +1,1 @@
+"""The xDS protocol without I/O: requests in, pushes out."""
