@@ -15,6 +15,18 @@ COUNTERS: Final = ("rq_total", "rq_success", "rq_error", "rq_timeout", "cx_total
 """Columns of ``CounterPage.counters``: cumulative since that Envoy started (admin /clusters)."""
 LATENCY_BOUNDS_MS: Final = (2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 4000.0)
 """Upper bounds of the latency buckets (at most ten: ENVOY_FACTS section 4); one more holds the rest."""
+METADATA: Final = "xds_server"
+"""The key under which we write into Envoy's metadata: endpoint metadata (``id``) and node metadata."""
+LATENCY_STAT: Final = "xds_server.upstream_latency_us"
+"""Envoy's raw name of the per-attempt latency histogram; ``/stats/prometheus?filter=`` matches raw names."""
+LATENCY_SERIES: Final = "envoy_xds_server_upstream_latency_us"
+"""The same in ``/stats/prometheus``, then ``_bucket``, ``_sum``, ``_count``; ``le`` and sum in microseconds."""
+MICROSECONDS_PER_MS: Final = 1000.0
+"""``le="2000"`` is ``LATENCY_BOUNDS_MS[0]``, 2 ms."""
+ENDPOINT_LABEL: Final = "ep"
+"""The label with the endpoint id; ``-`` when no endpoint was picked."""
+SERVICE_LABEL: Final = "cl"
+"""The label with the cluster's name, which is the service's name on sidecars."""
 FIELDS: Final = (
     "requests",  # attempts answered or failed in the tick, all nodes together
     "rps",  # requests/s
