@@ -1,6 +1,6 @@
 """An Envoy xDS control plane that knows where the load is going.
 
-The embedding API (``ResourceCache``, ``XdsServer``) is re-exported lazily, so that importing a pure room imports no gRPC.
+The embedding API (``ResourceCache``, ``XdsServer``) is re-exported lazily: importing a pure room imports no gRPC.
 """
 
 from typing import TYPE_CHECKING

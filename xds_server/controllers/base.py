@@ -29,7 +29,7 @@ class Step(Protocol):
 
 
 class Controller:
-    """Runs one Step for ever. ``ready`` turns true with its first success; ``problem`` holds the last failure's words."""
+    """Runs one Step for ever. ``ready`` turns true with its first success; ``problem`` is the last failure's words."""
 
     def __init__(self, step: Step, clock: Clock) -> None:
         self._step = step
@@ -57,7 +57,7 @@ class Controller:
         started = self._clock.now()
         try:
             await self._step.step()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever a step raises is counted, told and retried
             self.problem = f"{type(error).__name__}: {error}"
             metrics.CONTROLLER_FAILURES.labels(self.name).inc()
             _log.exception("controller failed; it tries again", controller=self.name)

@@ -30,9 +30,10 @@ Float32 = NDArray[np.float32]
 class ForecastBatch:
     """Forecasts of many keys made at one moment.
 
-    ``quantiles``: float32, keys x len(CHANNELS) x HORIZON x len(QUANTILES), in each channel's unit, non-decreasing along
-    the last axis. NaN where a channel of a key has too little history. ``source``: the forecaster's name; ``because``:
-    why it was this one (empty when it is the first choice). ``made_at_s`` and ``step_s`` on the control plane's clock.
+    ``quantiles``: float32, keys x len(CHANNELS) x HORIZON x len(QUANTILES), in each channel's unit, non-decreasing
+    along the last axis; NaN where a channel of a key has too little history. ``source``: the forecaster's name;
+    ``because``: why it was this one (empty when it is the first choice). ``made_at_s`` and ``step_s`` on the control
+    plane's clock.
     """
 
     keys: tuple[EndpointKey, ...]

@@ -28,6 +28,7 @@ class Name(str):
     would_do: ClassVar[str] = "letters, digits, '-', '_' and single dots, starting and ending with a letter or digit"
 
     def __new__(cls, text: str) -> Self:
+        """Check and keep the text; raises InvalidName."""
         if not isinstance(text, str) or not text:
             raise InvalidName(f"{cls.kind} is empty; it needs {cls.would_do}")
         if len(text) > cls.longest:
@@ -87,6 +88,7 @@ class NodeId(str):
     __slots__ = ()
 
     def __new__(cls, text: str) -> Self:
+        """Check and keep the text; raises InvalidName."""
         if not text:
             raise InvalidName("node id is empty; set node.id in the bootstrap")
         if len(text.encode("utf-8", "surrogatepass")) > 1024:

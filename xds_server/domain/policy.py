@@ -64,7 +64,7 @@ class Failover:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Everything an operator tunes for one service. ``concurrency``: requests one endpoint serves at once (guess low)."""
+    """What an operator tunes for one service. ``concurrency``: requests one endpoint serves at once (guess low)."""
 
     objective: Objective = Objective.LATENCY
     preference: Preference = Preference()
