@@ -1,0 +1,119 @@
+"""Capacity: how many requests/s an endpoint could serve, inferred from how many it serves and how long they take.
+
+Knows one queue formula, Sakasegawa's M/G/c, forwards and backwards (AI_FACTS section 2.1), and how to smooth what it
+yields. Does not know endpoints, weights, nor where rates and latencies come from.
+
+With rho = rate / kappa and s = c / kappa, the formula T = s (1 + (1 + cv^2)/2 rho^(sqrt(2(c+1)) - 1) / (c (1 - rho)))
+says that rate T / c = g(rho) depends on rho alone. So one small table per (c, cv) inverts it for any number of rows.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+
+FULL: Final = 0.98
+"""The utilisation at which the formula is left: above it, delay grows linearly and capacity is rate / FULL."""
+LEAST_KAPPA: Final = 1e-3
+MOST_KAPPA: Final = 1e7
+"""Bounds of an inferred capacity, requests/s."""
+EWMA: Final = 0.5
+JUMP: Final = 0.8
+STEADY: Final = (0.6, 1.6)
+"""Weight of a new value, usually and when new / old leaves STEADY (AI_FACTS section 2.1)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Curve:
+    """The formula of one (c, cv) as tables over utilisation ``rho``, all strictly increasing.
+
+    ``occupancy`` g: requests present per slot (rate T / c). ``marginal`` g': what one more request/s costs everybody,
+    in units of the service time c / kappa.
+    """
+
+    concurrency: float
+    rho: Floats
+    occupancy: Floats
+    marginal: Floats
+
+
+_RHO: Final = np.concatenate(
+    [[0.0], np.geomspace(1e-4, 0.05, 40), np.linspace(0.05, 0.9, 200)[1:], 1 - np.geomspace(0.1, 1 - FULL, 60)[1:]]
+)
+
+
+@lru_cache(maxsize=256)
+def curve(concurrency: float, cv: float = 1.0) -> Curve:
+    """Tabulate the formula for ``concurrency`` slots and service times of variation ``cv``.
+
+    Raises ValueError when either is out of bounds.
+    """
+    if not (concurrency >= 1 and math.isfinite(concurrency) and 0 <= cv <= 100):
+        raise ValueError(f"concurrency {concurrency:g} must be at least 1 and cv {cv:g} from 0 to 100")
+    power = math.sqrt(2 * (concurrency + 1)) - 1
+    wait = (1 + cv * cv) / (2 * concurrency)
+    free = 1 - _RHO
+    occupancy = _RHO + wait * _RHO ** (power + 1) / free
+    marginal = 1 + wait * ((power + 1) * _RHO**power / free + _RHO ** (power + 1) / free**2)
+    return Curve(concurrency, _RHO, occupancy, marginal)
+
+
+def infer_capacity(rps: ArrayLike, latency_ms: ArrayLike, concurrency: ArrayLike, cv: float = 1.0) -> Floats:
+    """Infer kappa = c / s in requests/s from rate and mean latency, row by row.
+
+    ``rps`` requests/s, ``latency_ms`` mean in ms, ``concurrency`` slots: one number or one per row; shapes broadcast.
+    Bounded by LEAST_KAPPA and MOST_KAPPA, never below the rate itself while that is; NaN where nothing was seen (rate
+    or latency zero, negative or not finite).
+    """
+    rate, seconds, slots = np.broadcast_arrays(
+        np.asarray(rps, np.float64), np.asarray(latency_ms, np.float64) / 1000, np.asarray(concurrency, np.float64)
+    )
+    kappa = np.full(rate.shape, np.nan)
+    seen = np.isfinite(rate) & np.isfinite(seconds) & (rate > 0) & (seconds > 0)
+    for c in np.unique(slots[seen]):
+        rows = seen & (slots == c)
+        table = curve(float(c), cv)
+        with np.errstate(over="ignore"):
+            present = rate[rows] * seconds[rows] / c
+        rho = np.interp(present, table.occupancy, table.rho)
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            kappa[rows] = np.where(rho > 0, rate[rows] / rho, c / seconds[rows])
+    bounded: Floats = np.clip(kappa, LEAST_KAPPA, MOST_KAPPA)
+    return bounded
+
+
+def delay_s(rate: ArrayLike, kappa: ArrayLike, concurrency: float, cv: float = 1.0) -> Floats:
+    """Return the mean time in seconds of a request at ``rate`` requests/s on capacity ``kappa``; arrays broadcast.
+
+    Above FULL the number of requests present grows linearly with the rate, with the slope it has there.
+    """
+    table = curve(concurrency, cv)
+    kappas = np.asarray(kappa, np.float64)
+    rho = np.asarray(rate, np.float64) / kappas
+    present = np.interp(rho, table.rho, table.occupancy) + np.maximum(rho - FULL, 0) * table.marginal[-1]
+    return np.asarray(concurrency / kappas * np.where(rho > 0, present / np.where(rho > 0, rho, 1), 1.0))
+
+
+def marginal_s(rate: ArrayLike, kappa: ArrayLike, concurrency: float, cv: float = 1.0) -> Floats:
+    """Return d(rate T)/d rate in seconds: the delay that one more request/s brings to all of them; arrays broadcast."""
+    table = curve(concurrency, cv)
+    kappas = np.asarray(kappa, np.float64)
+    return np.asarray(concurrency / kappas * np.interp(np.asarray(rate) / kappas, table.rho, table.marginal))
+
+
+def smooth(level: Floats, sample: Floats, evidence: ArrayLike = 1.0) -> Floats:
+    """Move a smoothed level toward a sample: EWMA, faster when the sample is far off; shapes are equal.
+
+    ``evidence`` 0..1 scales the step: a mean of three requests says less than one of thirty. A NaN sample leaves the
+    level; a NaN level takes the sample.
+    """
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        ratio = sample / level
+    step = np.where((ratio < STEADY[0]) | (ratio > STEADY[1]), JUMP, EWMA) * evidence
+    moved = level + step * (sample - level)
+    return np.where(np.isnan(sample), level, np.where(np.isnan(level), sample, moved))
