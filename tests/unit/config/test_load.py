@@ -1,0 +1,144 @@
+"""Configuration: everything wrong is told at once, with line and nearest key; sources override each other in order."""
+
+from pathlib import Path
+
+import pytest
+
+from xds_server.config import InvalidConfiguration, facts, load
+from xds_server.domain.names import ServiceName
+from xds_server.domain.policy import Objective
+
+BAD = """\
+listen: {xds: 127.0.0.1, admn: 127.0.0.1:1}
+services:
+  - name: che/ckout
+    listen_prt: 15001
+    listen_port: 15001
+    policy: {performance: -1, cost: .nan}
+    endpoints:
+      - {id: a1, address: nowhere, port: 99999}
+      - {id: a1, address: 127.0.0.1, port: 1}
+appliances:
+  - {name: nat, service: natt, port: 8443, upstream: [{address: 127.0.0.1, port: 9101}]}
+pools:
+  - {name: a, prefixes: [10.0.0.0/8], location: z1, security_profiles: [web]}
+  - {name: b, prefixes: [10.1.0.0/16], location: z1}
+"""
+
+GOOD = """\
+services:
+  - name: checkout
+    virtual_network: vn-a
+    domains: [checkout.internal]
+    listen_port: 15001
+    objective: utilisation
+    policy: {performance: 1.0, cost: 0.2, proximity: 0.1}
+    endpoints:
+      - {id: a1, address: 127.0.0.1, port: 9001, locality: {region: r1, zone: z1}, cost: 1.5, dns_name: a1.mesh.test}
+  - {name: nat, virtual_network: [vn-a, vn-b], listen_port: 15002}
+appliances:
+  - {name: nat, service: nat, port: 8443, upstream: [{address: 127.0.0.1, port: 9101}]}
+pools:
+  - {name: zone-a, prefixes: [10.77.0.0/16, "fd00:77::/48"], location: z1, security_profiles: [web]}
+security_profiles: {web: {allow: [{protocol: tcp, ports: [443], from: [0.0.0.0/0]}]}}
+"""
+
+
+@pytest.fixture
+def write(tmp_path: Path):
+    """Write a configuration file."""
+    def _write(text: str) -> Path:
+        path = tmp_path / "config.yaml"
+        path.write_text(text)
+        return path
+
+    return _write
+
+
+def _faults(path: Path) -> list[str]:
+    with pytest.raises(InvalidConfiguration) as caught:
+        load(path)
+    return caught.value.faults
+
+
+def test_every_fault_is_told_at_once_with_its_line(write):
+    """One reading of a bad file is enough to mend it: keys, values, references, each with line and remedy."""
+    told = "\n".join(_faults(write(BAD)))
+    for expected in (
+        "line 1: listen.admn: unknown key 'admn'; did you mean 'admin'?",
+        "line 1: listen.xds: must be ADDRESS:PORT",
+        "line 3: services[0].name: service name 'che/ckout' is not allowed",
+        "line 4: services[0].listen_prt: unknown key 'listen_prt'; did you mean 'listen_port'?",
+        "line 6: services[0].policy.cost: must be from 0 to 1000",
+        "line 6: services[0].policy.performance: must be from 0.001 to 1000",
+        "line 8: services[0].endpoints[0].address: must be an IP address",
+        "line 8: services[0].endpoints[0].port",
+        "line 9: services[0].endpoints[1].id: 'a1' is used by two endpoints",
+        "line 11: appliances[0].service: 'natt' is not defined in services; known: che/ckout",
+        "line 13: pools[0].security_profiles: 'web' is not defined",
+        "line 14: pools[1].prefixes[0]: 10.1.0.0/16 overlaps 10.0.0.0/8",
+    ):
+        assert expected in told
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a: [1,2\nb: 3", "line 2"),
+        ("- 1", "a mapping of settings is expected"),
+        ("store: postgresql://x", "store"),
+        ("listen: {xds: 10.0.0.1:18000}", "is not a loopback address"),
+        ("services: 5", "services"),
+        ("store: sqlite:///a\nstore: sqlite:///b", "line 2: store: store is set twice (first on line 1)"),
+        (
+            "services: [{name: a, listen_port: 1, domains: [d]}, {name: b, listen_port: 1, domains: [d]}]",
+            "listen_port: 1 already belongs to service 'a'",
+        ),
+    ],
+)
+def test_a_bad_text_is_refused_with_its_place(write, text, expected):
+    """Malformed YAML and impossible values name what, where and what would do."""
+    assert expected in "\n".join(_faults(write(text)))
+
+
+def test_an_unreadable_file_is_an_error_not_a_default(tmp_path):
+    """A missing file never runs with defaults by accident."""
+    assert "cannot be read" in _faults(tmp_path / "absent.yaml")[0]
+
+
+def test_flags_win_over_environment_over_file(write, monkeypatch):
+    """The order of CONTRACTS.md: flags, then XDS_SERVER_*, then the file."""
+    path = write("telemetry: {interval_s: 7}\nlisten: {xds: 127.0.0.1:1, admin: 127.0.0.1:2}")
+    monkeypatch.setenv("XDS_SERVER_TELEMETRY__INTERVAL_S", "3")
+    monkeypatch.setenv("XDS_SERVER_LISTEN__ADMIN", "127.0.0.1:22")
+    settings = load(path, {"listen": {"admin": "127.0.0.1:222"}})
+    assert settings.telemetry.interval_s == 3
+    assert (settings.listen.xds, settings.listen.admin) == ("127.0.0.1:1", "127.0.0.1:222")
+
+
+def test_a_bad_environment_value_names_the_variable(monkeypatch):
+    """What came from the environment is mended there, so that is what the error names."""
+    monkeypatch.setenv("XDS_SERVER_TELEMETRY__INTERVAL_S", "soon")
+    with pytest.raises(InvalidConfiguration, match="environment XDS_SERVER_TELEMETRY__INTERVAL_S"):
+        load(None)
+
+
+def test_services_of_unlike_networks_may_share_a_port(write):
+    """Sidecars of one network never see the other's services."""
+    path = write(
+        "services: [{name: a, listen_port: 1, virtual_network: x}, {name: b, listen_port: 1, virtual_network: y}]"
+    )
+    assert len(load(path).services) == 2
+
+
+def test_settings_become_facts(write):
+    """The domain's nouns carry what the file says."""
+    settings = load(write(GOOD))
+    checkout = facts.services(settings)[ServiceName("checkout")]
+    assert checkout.policy.objective is Objective.UTILISATION
+    assert checkout.policy.preference.cost == 0.2
+    assert checkout.endpoints[0].locality.zone == "z1"
+    assert facts.services(settings)[ServiceName("nat")].virtual_networks == ("vn-a", "vn-b")
+    pool = facts.pools(settings)[0]
+    assert [block.version for block in pool.prefixes] == [4, 6]
+    assert pool.prefixes[0].size == 65536

@@ -1,0 +1,84 @@
+"""Settings become facts of the domain: services, appliances, pools.
+
+Knows both vocabularies. Does not know files or lines: everything was checked before.
+"""
+
+from collections.abc import Mapping
+from ipaddress import ip_network
+
+from xds_server.config.networks import AppliancePart, PoolPart
+from xds_server.config.schema import Settings
+from xds_server.config.services import EndpointPart, ServicePart
+from xds_server.domain.names import ApplianceName, EndpointId, PoolName, ServiceName, VirtualNetwork
+from xds_server.domain.policy import Failover, Guardrails, Policy, Preference, Thresholds
+from xds_server.domain.subnets import Block, Pool
+from xds_server.domain.topology import Appliance, Endpoint, Locality, Service, Upstream
+
+
+def services(settings: Settings) -> Mapping[ServiceName, Service]:
+    """Return every configured service by name."""
+    return {ServiceName(part.name): _service(part) for part in settings.services}
+
+
+def appliances(settings: Settings) -> Mapping[ApplianceName, Appliance]:
+    """Return every appliance by name."""
+    return {ApplianceName(part.name): _appliance(part) for part in settings.appliances}
+
+
+def pools(settings: Settings) -> tuple[Pool, ...]:
+    """Return the address pools in the order of the file."""
+    return tuple(_pool(part) for part in settings.pools)
+
+
+def _service(part: ServicePart) -> Service:
+    policy = Policy(
+        objective=part.objective,
+        preference=Preference(**part.policy.model_dump()),
+        thresholds=Thresholds(**part.thresholds.model_dump()),
+        guardrails=Guardrails(**part.guardrails.model_dump()),
+        failover=Failover(**(part.dns.failover.model_dump() if part.dns else {})),
+        **part.load_balancer.model_dump(),
+    )
+    return Service(
+        name=ServiceName(part.name),
+        virtual_networks=tuple(VirtualNetwork(network) for network in part.virtual_network),
+        domains=part.domains,
+        listen_port=part.listen_port,
+        policy=policy,
+        endpoints=tuple(_endpoint(endpoint) for endpoint in part.endpoints),
+    )
+
+
+def _endpoint(part: EndpointPart) -> Endpoint:
+    return Endpoint(
+        id=EndpointId(part.id),
+        address=part.address,
+        port=part.port,
+        locality=Locality(part.locality.region, part.locality.zone),
+        cost=part.cost,
+        dns_name=part.dns_name or "",
+    )
+
+
+def _appliance(part: AppliancePart) -> Appliance:
+    return Appliance(
+        name=ApplianceName(part.name),
+        service=ServiceName(part.service),
+        port=part.port,
+        upstream=tuple(Upstream(upstream.address, upstream.port) for upstream in part.upstream),
+    )
+
+
+def _pool(part: PoolPart) -> Pool:
+    fields = part.model_dump(exclude={"name", "prefixes", "exclusions"})
+    return Pool(
+        name=PoolName(part.name),
+        prefixes=tuple(_block(prefix) for prefix in part.prefixes),
+        exclusions=tuple(_block(prefix) for prefix in part.exclusions),
+        **fields,
+    )
+
+
+def _block(prefix: str) -> Block:
+    network = ip_network(prefix)
+    return Block(network.version, int(network.network_address), network.prefixlen)

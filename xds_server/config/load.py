@@ -1,0 +1,122 @@
+"""Merge file, environment and flags, validate, and tell every fault at once with its line and the nearest valid key.
+
+Knows where each value came from. Does not know what the settings mean.
+"""
+
+import difflib
+import typing
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from pydantic import BaseModel, ValidationError
+from pydantic_settings import EnvSettingsSource
+
+from xds_server.config.document import Document, Location, UnreadableYaml, parse
+from xds_server.config.references import dangling, exposed
+from xds_server.config.schema import Settings
+
+
+class InvalidConfiguration(ValueError):
+    """The configuration cannot be used; ``faults`` lists everything wrong with it, one line each."""
+
+    def __init__(self, source: str, faults: list[str]) -> None:
+        self.faults = faults
+        super().__init__(f"{source}: {len(faults)} fault(s)\n" + "\n".join(f"  {fault}" for fault in faults))
+
+
+def load(path: Path | None, flags: Mapping[str, object] | None = None) -> Settings:
+    """Return the settings of one file (None: defaults), the environment and flags over it.
+
+    Raises InvalidConfiguration: unreadable file, YAML that does not parse, unknown keys, bad values, dangling names.
+    """
+    source = str(path) if path else "configuration"
+    document = _read(path, source)
+    environment = EnvSettingsSource(Settings)()
+    merged = _merged(_merged(document.value, environment), flags or {})
+    faults = [(at, text) for at, text in document.faults]
+    settings = None
+    try:
+        settings = Settings(**typing.cast("dict[str, typing.Any]", merged))
+    except ValidationError as error:
+        faults += [(fault["loc"], _told(fault["type"], fault["loc"], fault["msg"])) for fault in error.errors()]
+    faults += dangling(merged)
+    faults += exposed(settings) if settings else []
+    if settings is None or faults:
+        raise InvalidConfiguration(
+            source, [_placed(document, environment, at, text) for at, text in _sorted(faults, document)]
+        )
+    return settings
+
+
+def _read(path: Path | None, source: str) -> Document:
+    if path is None:
+        return Document({}, {}, ())
+    try:
+        return parse(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidConfiguration(source, [f"cannot be read: {error}"]) from error
+    except UnreadableYaml as error:
+        raise InvalidConfiguration(source, [f"{error}"]) from error
+
+
+def _merged(under: Mapping[str, object], over: Mapping[str, object]) -> dict[str, object]:
+    result = dict(under)
+    for key, value in over.items():
+        below = result.get(key)
+        result[key] = _merged(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+    return result
+
+
+def _sorted(faults: list[tuple[Location, str]], document: Document) -> Iterator[tuple[Location, str]]:
+    yield from sorted(
+        dict.fromkeys(faults), key=lambda fault: (document.line(fault[0]) or 0, [str(p) for p in fault[0]])
+    )
+
+
+def _placed(document: Document, environment: Mapping[str, object], at: Location, text: str) -> str:
+    where = ".".join(f"[{part}]" if isinstance(part, int) else str(part) for part in at).replace(".[", "[")
+    if _holds(environment, at):
+        return f"environment XDS_SERVER_{'__'.join(str(part) for part in at).upper()}: {text}"
+    line = document.line(at)
+    return f"line {line}: {where}: {text}" if line else f"{where}: {text}"
+
+
+def _holds(value: object, at: Location) -> bool:
+    for part in at:
+        if not isinstance(value, Mapping) or part not in value:
+            return False
+        value = value[part]
+    return bool(at)
+
+
+def _told(kind: str, at: Location, message: str) -> str:
+    if kind == "extra_forbidden":
+        known = _keys_at(Settings, at[:-1])
+        near = difflib.get_close_matches(str(at[-1]), known, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(sorted(known))}"
+        return f"unknown key {at[-1]!r}; {hint}"
+    if kind == "missing":
+        return f"{at[-1]!r} is missing; add it"
+    return message.removeprefix("Value error, ")
+
+
+def _keys_at(model: object, at: Location) -> list[str]:
+    for part in at:
+        model = _inside(model, part)
+    return [field.alias or name for name, field in _fields(model).items()]
+
+
+def _inside(model: object, part: str | int) -> object:
+    if isinstance(part, str) and part in _fields(model):
+        return _fields(model)[part].annotation
+    arguments = [a for a in typing.get_args(model) if a is not Ellipsis and a is not type(None)]
+    return arguments[-1] if arguments else model
+
+
+def _fields(model: object) -> Mapping[str, typing.Any]:
+    while not (isinstance(model, type) and issubclass(model, BaseModel)):
+        arguments = [a for a in typing.get_args(model) if a is not Ellipsis and a is not type(None)]
+        if not arguments or not isinstance(arguments[-1], object) or typing.get_origin(model) in {dict, tuple}:
+            return {}
+        model = arguments[-1]
+    return model.model_fields

@@ -1,0 +1,123 @@
+"""What the configuration says of appliances, pools and the network around them.
+
+Knows keys, bounds and defaults. Does not know what refers to what.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from xds_server.config.words import Address, ApplianceName, Label, Network, Part, PoolName, Port, Seconds, ServiceName
+from xds_server.domain.subnets import Strategy
+
+
+class UpstreamPart(Part):
+    """Where an appliance's front-end nodes send requests."""
+
+    address: Address
+    port: Port
+
+
+class AutoscalingPart(Part):
+    """How many subnets an appliance may hold."""
+
+    min_subnets: Annotated[int, Field(ge=0, le=10_000)] = 0
+    max_subnets: Annotated[int, Field(ge=1, le=10_000)] = 8
+    target_load: Annotated[float, Field(gt=0, le=1)] = 0.7
+
+
+class SubnetPart(Part):
+    """What autoscaling asks for."""
+
+    num_ips: Annotated[int, Field(ge=1, le=1 << 24)] = 4
+    bandwidth_mbps: Annotated[float, Field(gt=0, le=1e7)] = 100.0
+    security_profile: Label
+    location: Label
+
+
+class AppliancePart(Part):
+    """A service whose endpoints are front-end nodes on allocated subnets."""
+
+    name: ApplianceName
+    service: ServiceName
+    port: Port
+    upstream: Annotated[tuple[UpstreamPart, ...], Field(min_length=1)]
+    autoscaling: AutoscalingPart | None = None
+    subnet: SubnetPart | None = None
+
+
+class PoolPart(Part):
+    """Prefixes that subnets are carved from."""
+
+    name: PoolName
+    prefixes: Annotated[tuple[Network, ...], Field(min_length=1)]
+    location: Label
+    security_profiles: tuple[Label, ...] = ()
+    bandwidth_mbps: Annotated[float, Field(gt=0, le=1e9)] = 10_000.0
+    min_prefix_length: Annotated[int, Field(ge=0, le=32)] = 20
+    max_prefix_length: Annotated[int, Field(ge=0, le=32)] = 30
+    min_prefix_length_v6: Annotated[int, Field(ge=0, le=128)] = 112
+    max_prefix_length_v6: Annotated[int, Field(ge=0, le=128)] = 126
+    strategy: Strategy = Strategy.BEST_FIT
+    cool_down_s: Annotated[float, Field(ge=0, le=86_400)] = 120.0
+    exclusions: tuple[Network, ...] = ()
+
+
+class QuotaPart(Part):
+    """How much one service may hold."""
+
+    max_subnets: Annotated[int, Field(ge=0, le=1_000_000)] = 64
+
+
+class RulePart(Part):
+    """What a security profile lets in."""
+
+    protocol: Literal["tcp", "udp", "icmp"]
+    ports: tuple[Port, ...] = ()
+    sources: tuple[Network, ...] = Field(default=("0.0.0.0/0",), alias="from")
+
+
+class ProfilePart(Part):
+    """A security profile."""
+
+    allow: tuple[RulePart, ...] = ()
+
+
+class TsigPart(Part):
+    """How DNS updates are signed."""
+
+    name: Label
+    algorithm: Literal["hmac-sha256", "hmac-sha384", "hmac-sha512"] = "hmac-sha256"
+    secret_file: Path
+
+
+class DnsServerPart(Part):
+    """A DNS server that takes updates."""
+
+    name: Label
+    address: Address
+    port: Port = 53
+    tsig: TsigPart | None = None
+
+
+class RegistryPart(Part):
+    """A registry that endpoints are announced to."""
+
+    kind: Literal["etcd", "consul"]
+    url: str
+
+
+class FabricPart(Part):
+    """A network fabric."""
+
+    name: Label
+    kind: Literal["none"] = "none"
+
+
+class SubnetsPart(Part):
+    """How long the subnet machinery waits for nodes."""
+
+    node_timeout_s: Seconds = 60.0
+    release_timeout_s: Seconds = 600.0
+    drain_s: Annotated[float, Field(ge=0, le=3600)] = 2.0

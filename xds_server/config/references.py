@@ -1,0 +1,182 @@
+"""What refers to what: names used but not defined, defined twice, addresses that collide, pools that overlap.
+
+Works on the raw values, so that these faults are told together with misspelt keys. Does not know types or bounds.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from itertools import combinations
+
+from xds_server.config.document import Location
+from xds_server.config.schema import Settings
+
+Fault = tuple[Location, str]
+
+
+def dangling(raw: Mapping[str, object]) -> list[Fault]:
+    """Return every fault between parts of the configuration."""
+    return [fault for rule in _RULES for fault in rule(raw)]
+
+
+def exposed(settings: Settings) -> list[Fault]:
+    """Return listening addresses that strangers could reach without TLS, unless ``insecure`` wants that."""
+    return [
+        (
+            ("listen", name),
+            f"{address} is not a loopback address and TLS is not configured; use 127.0.0.1 or --insecure",
+        )
+        for name, address in settings.listen.model_dump().items()
+        if not (settings.insecure or address.startswith("unix:") or is_loopback(address))
+    ]
+
+
+def is_loopback(address: str) -> bool:
+    """Return whether ``ADDRESS:PORT`` is reachable from this machine only."""
+    return ip_address(address.rpartition(":")[0].strip("[]")).is_loopback
+
+
+def _items(raw: object, *path: str) -> Iterator[tuple[Location, Mapping[str, object]]]:
+    """Yield the mappings of a list (or of lists within its items) with their locations; skip what has another shape."""
+    found = raw.get(path[0]) if isinstance(raw, Mapping) else None
+    for i, item in enumerate(found if isinstance(found, (list, tuple)) else ()):
+        if not isinstance(item, Mapping):
+            continue
+        if len(path) == 1:
+            yield (path[0], i), item
+        else:
+            for at, inner in _items(item, *path[1:]):
+                yield (path[0], i, *at), inner
+
+
+def _names(raw: Mapping[str, object], section: str) -> list[str]:
+    found = raw.get(section)
+    if isinstance(found, Mapping):
+        return [str(key) for key in found]
+    return [str(item["name"]) for _, item in _items(raw, section) if "name" in item]
+
+
+def _twice(section: str) -> Callable[[Mapping[str, object]], Iterator[Fault]]:
+    def rule(raw: Mapping[str, object]) -> Iterator[Fault]:
+        seen: set[object] = set()
+        for at, item in _items(raw, section):
+            name = item.get("name")
+            if name in seen:
+                yield (*at, "name"), f"{name!r} is defined twice in {section}; rename or remove one"
+            seen.add(name)
+
+    return rule
+
+
+def _refers(path: tuple[str, ...], key: str, section: str) -> Callable[[Mapping[str, object]], Iterator[Fault]]:
+    def rule(raw: Mapping[str, object]) -> Iterator[Fault]:
+        known = _names(raw, section)
+        for at, item in _items(raw, *path):
+            for name in _listed(item.get(key)):
+                if name not in known:
+                    yield (*at, key), f"{name!r} is not defined in {section}; known: {', '.join(known) or 'none'}"
+
+    return rule
+
+
+def _nested(section: str, inner: str, key: str, target: str) -> Callable[[Mapping[str, object]], Iterator[Fault]]:
+    def rule(raw: Mapping[str, object]) -> Iterator[Fault]:
+        known = _names(raw, target)
+        for at, item in _items(raw, section):
+            part = item.get(inner)
+            if isinstance(part, Mapping) and key in part and str(part[key]) not in known:
+                yield (
+                    (*at, inner, key),
+                    f"{part[key]!r} is not defined in {target}; known: {', '.join(known) or 'none'}",
+                )
+
+    return rule
+
+
+def _locations(raw: Mapping[str, object]) -> Iterator[Fault]:
+    known = {str(pool.get("location")) for _, pool in _items(raw, "pools")}
+    for at, item in _items(raw, "appliances"):
+        part = item.get("subnet")
+        if isinstance(part, Mapping) and "location" in part and str(part["location"]) not in known:
+            where = ", ".join(sorted(known)) or "none"
+            yield (*at, "subnet", "location"), f"{part['location']!r} is no pool's location; known: {where}"
+
+
+def _quotas(raw: Mapping[str, object]) -> Iterator[Fault]:
+    found = raw.get("quotas")
+    known = [*_names(raw, "services"), "default"]
+    for name in found if isinstance(found, Mapping) else ():
+        if str(name) not in known:
+            yield ("quotas", str(name)), f"{name!r} is not defined in services; known: {', '.join(known)}"
+
+
+def _endpoints_twice(raw: Mapping[str, object]) -> Iterator[Fault]:
+    for at, service in _items(raw, "services"):
+        seen: dict[object, str] = {}
+        for inner, endpoint in _items(service, "endpoints"):
+            address = f"{endpoint.get('address')}:{endpoint.get('port')}"
+            for key, value in (("id", endpoint.get("id")), ("address", address)):
+                if (key, value) in seen:
+                    yield (
+                        (*at, *inner, key),
+                        f"{value!r} is used by two endpoints of this service; change or remove one",
+                    )
+                seen[key, value] = address
+
+
+def _taken_twice(key: str) -> Callable[[Mapping[str, object]], Iterator[Fault]]:
+    """Two services of one virtual network may not share a port or a domain: a sidecar could not tell them apart."""
+
+    def rule(raw: Mapping[str, object]) -> Iterator[Fault]:
+        seen: dict[tuple[str, str], object] = {}
+        for at, service in _items(raw, "services"):
+            for network in _listed(service.get("virtual_network", "default")):
+                for value in _listed(service.get(key)):
+                    owner = seen.setdefault((network, value), service.get("name"))
+                    if owner != service.get("name"):
+                        yield (*at, key), f"{value} already belongs to service {owner!r} in {network!r}; choose another"
+
+    return rule
+
+
+def _listed(value: object) -> list[str]:
+    if value is None:
+        return []
+    return [str(item) for item in value] if isinstance(value, (list, tuple)) else [str(value)]
+
+
+def _pools_overlap(raw: Mapping[str, object]) -> Iterator[Fault]:
+    blocks: list[tuple[Location, str, IPv4Network | IPv6Network]] = []
+    for at, pool in _items(raw, "pools"):
+        prefixes = pool.get("prefixes")
+        for i, prefix in enumerate(prefixes if isinstance(prefixes, (list, tuple)) else ()):
+            try:
+                blocks.append(((*at, "prefixes", i), f"{prefix} of pool {pool.get('name')!r}", ip_network(str(prefix))))
+            except ValueError:
+                continue  # the schema tells it
+    for (_, first, a), (at, _, b) in combinations(blocks, 2):
+        if a.version == b.version and a.overlaps(b):
+            yield at, f"{b} overlaps {first}; an address may belong to one pool only"
+
+
+def _lengths(raw: Mapping[str, object]) -> Iterator[Fault]:
+    for at, pool in _items(raw, "pools"):
+        for suffix in ("", "_v6"):
+            low, high = pool.get(f"min_prefix_length{suffix}"), pool.get(f"max_prefix_length{suffix}")
+            if isinstance(low, int) and isinstance(high, int) and low > high:
+                yield (*at, f"min_prefix_length{suffix}"), f"{low} is above max_prefix_length{suffix} {high}; swap them"
+
+
+_RULES: tuple[Callable[[Mapping[str, object]], Iterator[Fault]], ...] = (
+    *(_twice(section) for section in ("services", "appliances", "pools", "dns_servers", "fabrics")),
+    _refers(("appliances",), "service", "services"),
+    _refers(("pools",), "security_profiles", "security_profiles"),
+    _nested("services", "dns", "server", "dns_servers"),
+    _nested("appliances", "subnet", "security_profile", "security_profiles"),
+    _locations,
+    _quotas,
+    _endpoints_twice,
+    _taken_twice("listen_port"),
+    _taken_twice("domains"),
+    _pools_overlap,
+    _lengths,
+)

@@ -1,0 +1,70 @@
+"""The words of the configuration: addresses, ports, names and numbers, each checked where it is read.
+
+Knows what one value may be. Does not know which keys there are.
+"""
+
+from ipaddress import ip_address, ip_network
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+from xds_server.domain import names
+from xds_server.domain.policy import BOUNDS
+
+
+def _is_address(text: str) -> str:
+    if text.startswith("unix:"):
+        return text
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        raise ValueError("must be an IP address such as 127.0.0.1 or ::1, or unix:PATH") from None
+
+
+def _is_network(text: str) -> str:
+    try:
+        return str(ip_network(text))
+    except ValueError as error:
+        raise ValueError(f"must be a prefix such as 10.77.0.0/16 ({error})") from None
+
+
+def _is_listen(text: str) -> str:
+    host, colon, port = text.rpartition(":")
+    if text.startswith("unix:") and len(text) > len("unix:"):
+        return text
+    if not colon or not port.isdigit() or int(port) > 65535:
+        raise ValueError("must be ADDRESS:PORT such as 127.0.0.1:18000, or unix:PATH")
+    _is_address(host.strip("[]"))
+    return text
+
+
+ApplianceName = Annotated[str, AfterValidator(names.ApplianceName)]
+EndpointId = Annotated[str, AfterValidator(names.EndpointId)]
+Label = Annotated[str, AfterValidator(names.Name)]
+PoolName = Annotated[str, AfterValidator(names.PoolName)]
+ServiceName = Annotated[str, AfterValidator(names.ServiceName)]
+VirtualNetwork = Annotated[str, AfterValidator(names.VirtualNetwork)]
+Address = Annotated[str, AfterValidator(_is_address)]
+Network = Annotated[str, AfterValidator(_is_network)]
+Listen = Annotated[str, AfterValidator(_is_listen)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Seconds = Annotated[float, Field(gt=0, le=86_400 * 365, allow_inf_nan=False)]
+
+
+class Part(BaseModel):
+    """A mapping whose unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Bounded(Part):
+    """Numbers that ``domain.policy`` bounds by name."""
+
+    @field_validator("*")
+    @classmethod
+    def within_bounds(cls, value: float, info: ValidationInfo) -> float:
+        """Refuse what the policy would refuse, here, where the line is known."""
+        low, high = BOUNDS[str(info.field_name)]
+        if not low <= value <= high:
+            raise ValueError(f"must be from {low:g} to {high:g}")
+        return value
