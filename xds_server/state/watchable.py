@@ -5,7 +5,7 @@ Used from the event loop's thread only.
 """
 
 import asyncio
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -43,7 +43,7 @@ class Watchable(Generic[T]):
         return self._revision
 
 
-async def any_newer(*seen: tuple[Watchable[object], int]) -> None:
+async def any_newer(*seen: tuple[Watchable[Any], int]) -> None:
     """Wait until at least one of the watchables is newer than the revision seen of it."""
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(w.wait_after(r)) for w, r in seen]

@@ -1,0 +1,236 @@
+"""The operator's desk: wishes become durable facts, and facts become the services and pins that everybody watches.
+
+Knows one order for every write: compare generation -> decide (pure) -> commit with its change rows -> publish. A
+rehearsal stops after the decision. Does not know which knob is turned, nor who computes weights from what is published.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import structlog
+
+from xds_server.controllers import override_documents as documents
+from xds_server.controllers.difference import Difference, Rehearsal, facts, weights
+from xds_server.decisions.knobs import Knob, forget_expired, refuse_outage
+from xds_server.decisions.overlay import Services, effective, find_service, in_force
+from xds_server.domain.names import ServiceName
+from xds_server.domain.overrides import Overrides
+from xds_server.domain.policy import Pin
+from xds_server.domain.refusal import Kind, Refusal
+from xds_server.domain.topology import Endpoint, Service
+from xds_server.ports import Batch, Change, Clock, Conflict, Document, Store
+from xds_server.state.watchable import Watchable, any_newer
+
+_log = structlog.get_logger(__name__)
+_PAGE = 1000
+_FOREVER_S = 3600.0
+_HOUSEKEEPER = "xds-server"
+
+Announced = Mapping[ServiceName, Sequence[Endpoint]]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Who wants something changed, why, and under which condition."""
+
+    actor: str
+    action: str
+    reason: str = ""
+    dry_run: bool = False
+    expected_generation: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a write did, or would do. No differences: it was already so, and nothing was written."""
+
+    service: ServiceName
+    revision: int
+    generation: int
+    differences: tuple[Difference, ...] = ()
+
+
+class Desk:
+    """The one writer of operators' facts, and of the services and pins that follow from them."""
+
+    name = "operate"
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        configured: Watchable[Services],
+        announced: Watchable[Announced],
+        rehearse: Rehearsal | None = None,
+    ) -> None:
+        self.services: Watchable[Services] = Watchable({})
+        self.pins: Watchable[Mapping[ServiceName, tuple[Pin, ...]]] = Watchable({})
+        self.revision = 0
+        self._overrides = Watchable(Overrides())
+        self._store = store
+        self._clock = clock
+        self._configured = configured
+        self._announced = announced
+        self._rehearse = rehearse
+        self._seen = (0, 0, 0)
+        self._writing = asyncio.Lock()
+
+    async def load(self) -> None:
+        """Read everything operators ever set and publish it; call once, before anything watches.
+
+        Raises ValueError when the store holds a fact that this version cannot read.
+        """
+        kinds = (*documents.KINDS, documents.TOUCHED)
+        found = [document for kind in kinds for document in await self._store.load(kind)]
+        try:
+            overrides = documents.read_documents(found)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"the store holds an operator's fact that cannot be read ({error}); was it written by a newer version?"
+            ) from error
+        newest = await self.changes(limit=1)
+        self.revision = newest[0].revision if newest else 0
+        self._publish(overrides)
+
+    # ---- the step of a controller: keep what is published in step with configuration, subnets and time
+    async def wait(self) -> None:
+        """Return when configuration, subnets or operators said something newer, or when a pin ends."""
+        ends = min((p.expires_at_s for p in self._overrides.value.pins.values()), default=_FOREVER_S)
+        patience = min(max(ends - self._clock.wall(), 0.0), _FOREVER_S)
+        configured, announced, overrides = self._seen
+        async with asyncio.TaskGroup() as group:
+            news = any_newer((self._configured, configured), (self._announced, announced), (self._overrides, overrides))
+            tasks = [group.create_task(news), group.create_task(self._clock.sleep(patience))]
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in tasks:
+                task.cancel()
+
+    async def step(self) -> None:
+        """Forget pins whose time has come, durably; publish services and pins as they now stand."""
+        async with self._writing:
+            current = self._overrides.value
+            wanted = forget_expired(current, self._clock.wall())
+            order = Order(_HOUSEKEEPER, "expire", "its time has come")
+            for service in {key.service for key in current.pins.keys() - wanted.pins.keys()}:
+                mine = {k: p for k, p in current.pins.items() if k.service != service or k in wanted.pins}
+                current = await self._commit(current, replace(current, pins=mine), service, order)
+            self._publish(current)
+
+    # ---- writes
+    async def turn(self, service_name: str, knob: Knob, order: Order) -> Outcome:
+        """Turn one knob of one service. Raises Refusal; then nothing was done."""
+        async with self._writing:
+            service = find_service(self.services.value, service_name)
+            current = self._overrides.value
+            return await self._settle(service, knob(current, service, self._clock.wall()), order)
+
+    async def undo(self, revision: int, order: Order) -> Outcome:
+        """Put back what the change at ``revision`` replaced. Raises Refusal; then nothing was done."""
+        async with self._writing:
+            rows = [c for c in await self._store.changes(revision - 1, _PAGE) if c.revision == revision]
+            service = find_service(self.services.value, _undoable(revision, rows))
+            bodies = documents.write(self._overrides.value)
+            wanted = self._overrides.value
+            for row in rows:
+                kind, _, key = row.subject.partition("/")
+                if bodies.get((kind, key)) != row.after:
+                    raise Refusal(
+                        Kind.FORBIDDEN,
+                        f"{row.subject} was changed again after revision {revision}; undo the later change first "
+                        f"(`xdsctl history --service {service.name}`)",
+                    )
+                wanted = documents.put_back(wanted, row.subject, row.before)
+            return await self._settle(service, wanted, order)
+
+    async def changes(self, *, limit: int, before: int = 0, service: str = "") -> list[Change]:
+        """Return the newest change rows, newest first: older than ``before`` (0: all), of one service (empty: all)."""
+        newest: deque[Change] = deque(maxlen=limit)
+        after = 0
+        while page := await self._store.changes(after, _PAGE):
+            after = page[-1].revision
+            newest.extend(c for c in page if (not before or c.revision < before) and _concerns(c, service))
+        return list(reversed(newest))
+
+    async def _settle(self, service: Service, wanted: Overrides, order: Order) -> Outcome:
+        if order.expected_generation not in {None, service.generation}:
+            raise Refusal(
+                Kind.STALE,
+                f"{service.name} is at generation {service.generation}, not {order.expected_generation}: somebody "
+                f"changed it meanwhile; look (`xdsctl history --service {service.name}`) and try again",
+            )
+        current = self._overrides.value
+        told = facts(documents.write(current), documents.write(wanted))
+        if told:
+            before, after = self._picture(service, current), self._picture(service, wanted)
+            refuse_outage(before[0], after[0])
+            told += weights(self._rehearse, before, after)
+        if told and not order.dry_run:
+            self._publish(await self._commit(current, wanted, service.name, order))
+            service = self.services.value[service.name]
+        return Outcome(service.name, self.revision, service.generation, told)
+
+    def _picture(self, service: Service, overrides: Overrides) -> tuple[Service, tuple[Pin, ...]]:
+        """Return one service and its pins as they would stand."""
+        configured = {service.name: self._configured.value[service.name]}
+        services = effective(configured, self._announced.value, overrides)
+        return services[service.name], in_force(overrides, services, self._clock.wall()).get(service.name, ())
+
+    async def _commit(self, current: Overrides, wanted: Overrides, service: ServiceName, order: Order) -> Overrides:
+        """Write the difference in one transaction; return the overrides as they now are."""
+        before, after = documents.write(current), documents.write(wanted)
+        generation = current.generations.get(service, 0)
+        changed = [k for k in before.keys() | after.keys() if before.get(k) != after.get(k)]
+        rows = [self._row(key, before.get(key), after.get(key), order) for key in sorted(changed)]
+        batch = Batch(
+            put=(
+                *(Document(kind, key, after[kind, key]) for kind, key in changed if (kind, key) in after),
+                Document(documents.TOUCHED, service, {}, generation + 1),
+            ),
+            delete=tuple(key for key in changed if key not in after),
+            log=tuple(rows),
+            expect={(documents.TOUCHED, service): generation},
+        )
+        try:
+            self.revision = await self._store.commit(batch)
+        except Conflict as conflict:
+            raise Refusal(Kind.STALE, f"{service} was changed meanwhile ({conflict}); look and try again") from conflict
+        _log.info("operator", actor=order.actor, action=order.action, service=service, revision=self.revision)
+        return replace(wanted, generations={**wanted.generations, service: generation + 1})
+
+    def _row(
+        self, key: tuple[str, str], before: documents.Body | None, after: documents.Body | None, order: Order
+    ) -> Change:
+        wall = self._clock.wall()
+        return Change(0, wall, order.actor, order.action, "/".join(key), order.reason, before=before, after=after)
+
+    def _publish(self, overrides: Overrides) -> None:
+        """Tell everybody; equal pictures are silent."""
+        if overrides != self._overrides.value:
+            self._overrides.set(overrides)
+        self._seen = (self._configured.revision, self._announced.revision, self._overrides.revision)
+        services = effective(self._configured.value, self._announced.value, overrides)
+        if services != self.services.value:
+            self.services.set(services)
+        pins = in_force(overrides, services, self._clock.wall())
+        if pins != self.pins.value:
+            self.pins.set(pins)
+
+
+def _concerns(change: Change, service: str) -> bool:
+    return not service or change.subject.split("/")[1:2] == [service]
+
+
+def _undoable(revision: int, rows: Sequence[Change]) -> str:
+    """Return the service whose change this is; raises Refusal when it is not an operator's."""
+    if not rows:
+        raise Refusal(Kind.UNKNOWN, f"there is no change at revision {revision}; `xdsctl history` lists them")
+    kind, service = rows[0].subject.split("/")[:2] if "/" in rows[0].subject else (rows[0].subject, "")
+    if kind not in documents.KINDS:
+        raise Refusal(
+            Kind.FORBIDDEN,
+            f"revision {revision} ({rows[0].action} {rows[0].subject}) is no operator's setting and cannot be put "
+            "back; subnets are given back with `xdsctl subnets release`",
+        )
+    return service
