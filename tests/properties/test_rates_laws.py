@@ -1,0 +1,113 @@
+"""Laws of telemetry arithmetic: whatever Envoys count, whenever they restart, in whatever order pages come."""
+
+import itertools
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.fakes.pages import page
+from xds_server.decisions.rates import between, merge
+from xds_server.domain.telemetry import COUNTERS, FIELDS, Samples
+
+ENDPOINTS = ("a1", "a2", "a3")
+ADDING = ("requests", "rps", "in_flight", "connect_failure_rate")
+
+counts = st.fixed_dictionaries(
+    {name: st.integers(0, 10**9) for name in (*COUNTERS, "active")},
+)
+latencies = st.lists(st.floats(0.01, 1e5), max_size=6)
+
+
+@st.composite
+def pages(draw, node: str = "n1", at_s: float = 0.0):
+    """One page: some endpoints in any order, any counters."""
+    shown = draw(st.permutations(ENDPOINTS))[: draw(st.integers(0, len(ENDPOINTS)))]
+    rows = {name: draw(counts) for name in shown}
+    return page(node, at_s, rows, {name: draw(latencies) for name in shown})
+
+
+@st.composite
+def node_deltas(draw):
+    """Deltas of up to four nodes, each between two unrelated pages: resets of any kind."""
+    found = []
+    for i in range(draw(st.integers(0, 4))):
+        elapsed = draw(st.floats(0.1, 60))
+        before, after = draw(pages(f"n{i}", 0.0)), draw(pages(f"n{i}", elapsed))
+        found.append(between(before, after))
+    return found
+
+
+def by_key(samples: Samples) -> dict:
+    """Rows of a sample by endpoint."""
+    return {k: samples.values[i] for i, k in enumerate(samples.keys)}
+
+
+@given(node_deltas())
+def test_nothing_is_ever_negative_or_infinite(deltas):
+    """Any two pages, any resets: no negative rate, no infinity; error rates stay within 0..1."""
+    samples = merge(deltas, at_s=60.0, interval_s=5.0)
+    seen = samples.values[~np.isnan(samples.values)]
+    assert (seen >= 0).all()
+    assert np.isfinite(seen).all()
+    errors = samples.column("error_rate")
+    assert (errors[~np.isnan(errors)] <= 1).all()
+    p50, p90, p99 = (samples.column(f"latency_p{q}_ms") for q in (50, 90, 99))
+    some = ~np.isnan(p50)
+    assert (p50[some] <= p90[some]).all()
+    assert (p90[some] <= p99[some]).all()
+
+
+@given(node_deltas(), st.randoms())
+def test_the_order_of_nodes_does_not_matter(deltas, rng):
+    """Answers arrive in any order; the sample is the same, bit for bit."""
+    shuffled = list(deltas)
+    rng.shuffle(shuffled)
+    one, other = by_key(merge(deltas, 60.0, 5.0)), by_key(merge(shuffled, 60.0, 5.0))
+    assert one.keys() == other.keys()
+    for k, row in one.items():
+        np.testing.assert_array_equal(row, other[k])
+
+
+@given(node_deltas())
+def test_hearing_a_node_twice_changes_nothing(deltas):
+    """A delta given twice counts once."""
+    once, twice = by_key(merge(deltas, 60.0, 5.0)), by_key(merge([*deltas, *deltas], 60.0, 5.0))
+    assert once.keys() == twice.keys()
+    for k, row in once.items():
+        np.testing.assert_array_equal(row, twice[k])
+
+
+@given(node_deltas())
+def test_the_merge_is_the_sum_of_the_nodes(deltas):
+    """What adds, adds: requests, rates, requests in flight, failed connects."""
+    merged = by_key(merge(deltas, 60.0, 5.0))
+    alone = [by_key(merge([d], 60.0, 5.0)) for d in deltas]
+    assert merged.keys() == {k for part in alone for k in part}
+    columns = [FIELDS.index(f) for f in ADDING]
+    for k, row in merged.items():
+        parts = np.sum([part[k][columns] for part in alone if k in part], axis=0, dtype=np.float64)
+        np.testing.assert_allclose(row[columns], parts, rtol=1e-5, atol=1e-6)
+
+
+@given(st.lists(st.tuples(st.integers(0, 500), st.booleans()), min_size=2, max_size=12))
+def test_growth_adds_up_over_restarts(steps):
+    """Over any number of restarts the growths sum to at most what was really counted, and to all of it without one."""
+    counted, value, readings, was_reset = 0, 0, [0], False
+    for grew, restarts in steps:
+        value = grew if restarts else value + grew
+        was_reset |= restarts
+        counted += grew
+        readings.append(value)
+    series = [page("n1", float(t), {"a1": {"rq_success": v}}) for t, v in enumerate(readings)]
+    grown = [between(a, b) for a, b in itertools.pairwise(series)]
+    total = sum(float(d.counts[0, COUNTERS.index("rq_success")]) for d in grown)
+    assert total <= counted
+    assert was_reset or total == counted
+
+
+@given(pages("n1", 0.0), pages("n1", 7.0))
+def test_late_and_duplicate_pages_are_harmless(before, after):
+    """A page that is no newer than the last one yields nothing at all."""
+    assert between(after, after) is None
+    assert between(after, before) is None

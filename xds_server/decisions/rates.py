@@ -1,0 +1,175 @@
+"""Rates: two readings of an Envoy -> what it counted between them; many Envoys -> one sample per endpoint.
+
+Knows counter resets, gaps and how to merge: counts and histograms add, means and percentiles are taken of the merged
+histogram and never averaged. Does not know how pages are read, nor what anybody does with a sample.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xds_server.domain.names import EndpointKey, NodeId
+from xds_server.domain.telemetry import COUNTERS, FIELDS, LATENCY_BOUNDS_MS, CounterPage, Samples
+
+ABSURD_PER_S: Final = 1e8
+"""No endpoint gets that many attempts per second from one Envoy: such a row is a broken page and tells nothing."""
+_BUCKETS: Final = len(LATENCY_BOUNDS_MS) + 1
+_WIDTH: Final = len(COUNTERS) + _BUCKETS + 1
+
+Float64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Delta:
+    """What one Envoy counted between two readings.
+
+    ``counts``: float64, keys x (COUNTERS, latency buckets, latency sum in ms), never negative. ``active``: requests in
+    flight at the later reading. ``to_s`` and ``elapsed_s`` on the control plane's clock.
+    """
+
+    node: NodeId
+    to_s: float
+    elapsed_s: float
+    keys: tuple[EndpointKey, ...]
+    counts: Float64
+    active: Float64
+
+
+def between(previous: CounterPage, current: CounterPage) -> Delta | None:
+    """Return what was counted between two pages of one node; None when ``current`` is no newer (duplicate, late).
+
+    An endpoint that the previous page did not show is left out for this once: what it had counted before is unknown.
+    A counter that fell was reset (Envoy restarted, host or series made anew): its new value is the growth. Counters of
+    the admin page and the latency histogram can be reset apart, so each is judged apart, per endpoint.
+    """
+    elapsed_s = current.read_at_s - previous.read_at_s
+    if not elapsed_s > 0:
+        return None
+    rows, before = _shared_rows(previous.keys, current.keys)
+    split = len(COUNTERS)
+    counts = np.empty((len(rows), _WIDTH))
+    with np.errstate(invalid="ignore", over="ignore"):
+        counts[:, :split], _ = _growth(previous.counters[before], current.counters[rows])
+        grown, reset = _growth(previous.latency_buckets[before], current.latency_buckets[rows])
+        counts[:, split:-1] = grown
+        sums = current.latency_sum_ms[rows]
+        counts[:, -1] = np.where(reset, sums, np.maximum(sums - previous.latency_sum_ms[before], 0.0))
+    active = current.active[rows]
+    sane = np.isfinite(counts).all(axis=1) & (counts >= 0).all(axis=1) & np.isfinite(active) & (active >= 0)
+    sane &= counts[:, :-1].max(axis=1, initial=0.0) <= ABSURD_PER_S * max(elapsed_s, 1.0)
+    keys = current.keys
+    if len(rows) < len(keys) or not sane.all():
+        keys = tuple(keys[r] for r in rows[sane])
+        counts, active = counts[sane], active[sane]
+    return Delta(current.node, current.read_at_s, elapsed_s, keys, counts, active)
+
+
+def fresh(deltas: Iterable[Delta], now_s: float, max_age_s: float) -> list[Delta]:
+    """Return those young enough to speak for their node; a stale node drops out."""
+    return [d for d in deltas if now_s - d.to_s <= max_age_s]
+
+
+def merge(deltas: Sequence[Delta], at_s: float, interval_s: float) -> Samples:
+    """Merge nodes into one sample per endpoint, as of ``at_s``, in counts of one tick of ``interval_s``.
+
+    A node read over a longer or shorter time than a tick counts with its rate. Of two deltas of one node the newer one
+    counts. The result does not depend on the order of ``deltas`` except that keys keep the first node's order when all
+    nodes show the same ones, and are sorted otherwise.
+    """
+    newest = {d.node: d for d in sorted(deltas, key=lambda d: d.to_s)}
+    parts = [newest[node] for node in sorted(newest)]
+    keys = _all_keys(parts)
+    counts, active = np.zeros((len(keys), _WIDTH)), np.zeros(len(keys))
+    for part in parts:
+        rows = _rows_in(keys, part.keys)
+        counts[rows] += part.counts * (interval_s / part.elapsed_s)
+        active[rows] += part.active
+    return Samples(at_s, interval_s, keys, _fields(counts, active, interval_s), len(parts))
+
+
+def percentile(buckets: Float64, q: float) -> Float64:
+    """Return the ``q`` quantile (0..1) in ms of each row of ``buckets``; NaN for an empty row.
+
+    Linear within a bucket, as Prometheus' histogram_quantile; beyond the last bound, that bound.
+    """
+    cumulative = np.cumsum(buckets, axis=1)
+    total = cumulative[:, -1]
+    wanted = q * total
+    bucket = np.minimum((cumulative < wanted[:, None]).sum(axis=1), _BUCKETS - 1)
+    row = np.arange(len(buckets))
+    inside = buckets[row, bucket]
+    below = cumulative[row, bucket] - inside
+    edges = np.array((0.0, *LATENCY_BOUNDS_MS, LATENCY_BOUNDS_MS[-1]))
+    part = np.divide(wanted - below, inside, out=np.zeros_like(wanted), where=inside > 0)
+    value = edges[bucket] + np.clip(part, 0.0, 1.0) * (edges[bucket + 1] - edges[bucket])
+    return np.where(total > 0, value, np.nan)
+
+
+def _fields(counts: Float64, active: Float64, interval_s: float) -> NDArray[np.float32]:
+    """Counts of one tick -> the columns of ``Samples.values``; ``kappa`` stays NaN, ``decisions.capacity`` knows it."""
+    count = dict(zip(COUNTERS, counts.T, strict=False))
+    buckets = counts[:, len(COUNTERS) : -1]
+    attempts = buckets.sum(axis=1)
+    # rq_error holds time-outs (per try and in all) and failed connects too; rq_total misses failed connects and counts
+    # what the client gave up (measured, Envoy 1.40)
+    failed = count["rq_error"]
+    requests = count["rq_success"] + failed
+    values = {
+        "requests": requests,
+        "rps": requests / interval_s,
+        "latency_ms": _ratio(counts[:, -1], attempts),
+        "latency_p50_ms": percentile(buckets, 0.5),
+        "latency_p90_ms": percentile(buckets, 0.9),
+        "latency_p99_ms": percentile(buckets, 0.99),
+        "error_rate": _ratio(failed, requests),
+        "in_flight": active,
+        "connect_failure_rate": count["cx_connect_fail"] / interval_s,
+        "kappa": np.full(len(counts), np.nan),
+    }
+    return np.stack([values[name] for name in FIELDS], axis=1).astype(np.float32)
+
+
+def _ratio(part: Float64, whole: Float64) -> Float64:
+    return np.divide(part, whole, out=np.full_like(part, np.nan), where=whole > 0)
+
+
+def _growth(before: Float64, after: Float64) -> tuple[Float64, NDArray[np.bool_]]:
+    """Return how much each row of counters grew, and which rows were reset in between."""
+    reset: NDArray[np.bool_] = np.any(after < before, axis=1)
+    return np.where(reset[:, None], after, after - before), reset
+
+
+def _shared_rows(
+    previous: tuple[EndpointKey, ...], current: tuple[EndpointKey, ...]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return rows of ``current`` whose key is in ``previous`` too, and their rows there."""
+    if previous == current:  # cheap: keys are the same objects from page to page
+        same = np.arange(len(current))
+        return same, same
+    at = _rows_of(previous)
+    before = np.fromiter((at.get(key, -1) for key in current), dtype=np.intp, count=len(current))
+    rows = np.flatnonzero(before >= 0)
+    return rows, before[rows]
+
+
+def _all_keys(parts: Sequence[Delta]) -> tuple[EndpointKey, ...]:
+    if not parts:
+        return ()
+    first = parts[0].keys
+    if all(part.keys == first for part in parts):
+        return first
+    return tuple(sorted({key for part in parts for key in part.keys}))
+
+
+def _rows_in(all_keys: tuple[EndpointKey, ...], keys: tuple[EndpointKey, ...]) -> NDArray[np.intp]:
+    if all_keys == keys:
+        return np.arange(len(keys))
+    at = _rows_of(all_keys)
+    return np.fromiter((at[key] for key in keys), dtype=np.intp, count=len(keys))
+
+
+def _rows_of(keys: tuple[EndpointKey, ...]) -> dict[EndpointKey, int]:
+    return {key: row for row, key in enumerate(keys)}
