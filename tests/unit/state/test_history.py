@@ -1,0 +1,156 @@
+"""History: every endpoint's last steps on one grid, oldest first, gaps as NaN."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.fakes.pages import key
+from xds_server.domain.telemetry import FIELDS, Samples
+from xds_server.state.history import History
+
+
+def sample(at_s: float, rps: dict[str, float], interval_s: float = 5.0) -> Samples:
+    """Build a sample with a rate per endpoint, everything else NaN."""
+    values = np.full((len(rps), len(FIELDS)), np.nan, dtype=np.float32)
+    values[:, FIELDS.index("rps")] = list(rps.values())
+    return Samples(at_s, interval_s, tuple(key(e) for e in rps), values, nodes=1)
+
+
+def rates(history: History, steps: int | None = None) -> dict[str, list[float | None]]:
+    """Read back every endpoint's rates; None where missing."""
+    keys, values = history.batch(("rps",), steps)
+    return {
+        k.endpoint: [None if np.isnan(v) else float(v) for v in row[0]] for k, row in zip(keys, values, strict=True)
+    }
+
+
+def test_steps_come_oldest_first_and_wrap_around():
+    """The newest step is the last column, however often the ring has gone round."""
+    history = History(5.0, capacity_steps=4)
+    for t in range(10):
+        assert history.append(sample(5.0 * t, {"a1": t, "a2": 10 + t}))
+    assert rates(history) == {"a1": [6, 7, 8, 9], "a2": [16, 17, 18, 19]}
+    assert rates(history, steps=2) == {"a1": [8, 9], "a2": [18, 19]}
+
+
+def test_a_young_history_is_padded_with_gaps():
+    """Steps before the first sample are missing, not zero."""
+    history = History(5.0, capacity_steps=4)
+    history.append(sample(100.0, {"a1": 1}))
+    history.append(sample(105.0, {"a1": 2, "a2": 7}))
+    assert rates(history) == {"a1": [None, None, 1, 2], "a2": [None, None, None, 7]}
+
+
+def test_missed_ticks_are_gaps():
+    """A tick nobody measured stays a column of its own; so does an endpoint that one tick did not show."""
+    history = History(5.0, capacity_steps=5)
+    history.append(sample(0.0, {"a1": 1, "a2": 1}))
+    history.append(sample(15.2, {"a1": 2}))
+    assert rates(history) == {"a1": [None, 1, None, None, 2], "a2": [None, 1, None, None, None]}
+
+
+def test_a_long_sleep_empties_the_rings():
+    """After a suspend longer than the ring nothing old is left, and it costs no loop over the missed steps."""
+    history = History(5.0, capacity_steps=3, forget_after=10**12)
+    history.append(sample(0.0, {"a1": 1, "a2": 1}))
+    history.append(sample(1e9, {"a1": 2}))
+    assert rates(history) == {"a1": [None, None, 2], "a2": [None, None, None]}
+
+
+def test_late_samples_are_dropped_and_jitter_is_not_drift():
+    """Time goes forward; ticks some milliseconds early or late stay one step apart."""
+    history = History(1.0, capacity_steps=4)
+    for at_s in (0.0, 1.04, 1.97, 3.01):
+        assert history.append(sample(at_s, {"a1": at_s}))
+    assert not history.append(sample(2.0, {"a1": 99}))
+    assert rates(history)["a1"] == pytest.approx([0.0, 1.04, 1.97, 3.01])
+
+
+def test_a_second_sample_of_a_step_replaces_the_first():
+    """One step holds one value; the later one wins and nothing of the earlier one stays."""
+    history = History(5.0, capacity_steps=2)
+    history.append(sample(0.0, {"a1": 1}))
+    history.append(sample(1.0, {"a1": 2}))
+    assert rates(history) == {"a1": [None, 2]}
+
+
+def test_watchers_hear_of_every_sample():
+    """`samples` is the newest sample and its revision grows."""
+    history = History(5.0)
+    assert history.samples.value is None
+    newest = sample(0.0, {"a1": 1})
+    history.append(newest)
+    assert (history.samples.value, history.samples.revision) == (newest, 1)
+
+
+def test_a_vanished_endpoint_gives_its_row_back():
+    """Forgotten after its time; rows and memory are used again, and a return begins without a past."""
+    history = History(5.0, capacity_steps=3, forget_after=2)
+    history.append(sample(0.0, {"gone": 9, "a1": 1}))
+    history.append(sample(5.0, {"a1": 2}))
+    assert set(rates(history)) == {"gone", "a1"}
+    history.append(sample(10.0, {"a1": 3, "a2": 3}))
+    assert rates(history) == {"a1": [1, 2, 3], "a2": [None, None, 3]}
+    history.append(sample(15.0, {"a1": 4, "a2": 4, "gone": 1}))
+    assert rates(history)["gone"] == [None, None, 1]
+
+
+def test_memory_is_bounded():
+    """Beyond the limit endpoints get no row, which is counted; churn does not grow the rings for ever."""
+    history = History(5.0, capacity_steps=3, max_keys=2)
+    history.append(sample(0.0, {"a1": 1, "a2": 2, "a3": 3}))
+    assert (len(history), history.unrecorded) == (2, 1)
+    churning = History(5.0, capacity_steps=3, forget_after=1)
+    for t in range(200):
+        churning.append(sample(5.0 * t, {f"e{t}-{i}": 1 for i in range(200)}))
+    assert len(churning) == 200
+    assert len(churning._ring) <= 600
+    churning.append(sample(5.0 * 200, {"last": 1}))
+    assert len(churning._ring) == 64
+
+
+def test_a_batch_is_a_copy():
+    """What a worker thread reads does not move under it."""
+    history = History(5.0, capacity_steps=2)
+    history.append(sample(0.0, {"a1": 1}))
+    _, batch = history.batch(("rps",))
+    history.append(sample(5.0, {"a1": 2}))
+    assert batch[0, 0, -1] == 1
+
+
+def test_keys_are_the_same_object_while_they_are_the_same():
+    """Readers may compare by identity before they compare rows."""
+    history = History(5.0)
+    history.append(sample(0.0, {"a1": 1}))
+    keys = history.keys
+    history.append(sample(5.0, {"a1": 2}))
+    assert history.keys is keys
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 4), st.dictionaries(st.sampled_from("abcdef"), st.integers(0, 99), max_size=6)),
+        max_size=30,
+    ),
+    st.integers(1, 7),
+    st.integers(1, 7),
+)
+def test_it_is_the_plain_list_of_steps_it_replaces(ticks, capacity, forget_after):
+    """Against a model without rings, rows or reuse: every endpoint shown within forget_after steps has its steps."""
+    history = History(2.0, capacity, forget_after=forget_after)
+    model: dict[int, dict[str, float]] = {}
+    step = 0
+    for gap, shown in ticks:
+        step += gap
+        model[step] = shown
+        assert history.append(sample(2.0 * step, shown, 2.0))
+    got = rates(history)
+    alive: dict[str, int] = {}  # endpoint -> the step it (re)appeared at
+    last: dict[str, int] = {}
+    for at, shown in model.items():
+        alive |= {e: at for e in shown if e not in alive}
+        last |= dict.fromkeys(shown, at)
+        alive = {e: born for e, born in alive.items() if last[e] > at - forget_after}
+    window = range(step - capacity + 1, step + 1)
+    assert got == {e: [model.get(at, {}).get(e) if at >= born else None for at in window] for e, born in alive.items()}

@@ -1,0 +1,159 @@
+"""History: what every endpoint did in the last steps, as rings of numbers; the model's input in one batch.
+
+Knows which step a sample belongs to, where an endpoint's row is, and when a vanished endpoint's row is free again.
+Does not know where samples come from nor what is made of them. Used from the event loop's thread only.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xds_server.domain.forecast import CHANNELS, CONTEXT
+from xds_server.domain.names import EndpointKey
+from xds_server.domain.telemetry import FIELDS, Samples
+from xds_server.state.watchable import Watchable
+
+MAX_KEYS: Final = 200_000
+"""So many endpoints have a row at most (10 KB each); further ones stay in ``samples`` without a history."""
+_FIRST_ROWS: Final = 64
+
+Float32 = NDArray[np.float32]
+
+
+class History:
+    """Rings of ``capacity_steps`` values per endpoint and channel, on a grid of ``interval_s``.
+
+    Rows of known endpoints are always the first ones, so that a batch is one copy of whole blocks. An endpoint that no
+    sample has shown for ``forget_after`` steps loses its row to the last one. ``samples`` is the newest sample.
+    """
+
+    def __init__(
+        self,
+        interval_s: float,
+        capacity_steps: int = CONTEXT,
+        *,
+        channels: Sequence[str] = CHANNELS,
+        forget_after: int = CONTEXT,
+        max_keys: int = MAX_KEYS,
+    ) -> None:
+        self.interval_s = interval_s
+        self.capacity_steps = capacity_steps
+        self.channels = tuple(channels)
+        self.samples: Watchable[Samples | None] = Watchable(None)
+        self.unrecorded = 0
+        self._columns = [FIELDS.index(channel) for channel in channels]
+        self._forget_after = forget_after
+        self._max_keys = max_keys
+        self._ring: Float32 = np.empty((0, len(channels), capacity_steps), dtype=np.float32)
+        self._seen = np.empty(0, dtype=np.int64)  # per row: the step that last showed it
+        self._row: dict[EndpointKey, int] = {}
+        self._keys: tuple[EndpointKey, ...] | None = ()
+        self._layout: tuple[tuple[EndpointKey, ...], NDArray[np.intp]] | None = None
+        self._origin_s = 0.0
+        self._step = -1
+
+    def __len__(self) -> int:
+        return len(self._row)
+
+    @property
+    def keys(self) -> tuple[EndpointKey, ...]:
+        """Return the endpoints that have a history; the same object as long as they are the same."""
+        if self._keys is None:
+            self._keys = tuple(self._row)
+        return self._keys
+
+    def append(self, samples: Samples) -> bool:
+        """Record a sample and wake who watches; False for one that is older than the newest (it is dropped).
+
+        Steps without a sample become NaN. A second sample within a step replaces the first. When so much time has
+        passed that nothing would be left, the rings begin anew.
+        """
+        latest = self.samples.value
+        if latest is None:
+            self._origin_s = samples.at_s
+        elif samples.at_s < latest.at_s:
+            return False
+        step = round((samples.at_s - self._origin_s) / self.interval_s)
+        self._open(step)
+        rows = self._rows_of(samples.keys)
+        recorded = rows >= 0
+        self.unrecorded = len(rows) - int(np.count_nonzero(recorded))
+        self._ring[rows[recorded], :, step % self.capacity_steps] = samples.values[recorded][:, self._columns]
+        self._seen[rows[recorded]] = step
+        self._forget(step - self._forget_after)
+        self.samples.set(samples)
+        return True
+
+    def batch(
+        self, channels: Sequence[str] | None = None, steps: int | None = None
+    ) -> tuple[tuple[EndpointKey, ...], Float32]:
+        """Return the endpoints and a copy of their last ``steps``: float32, keys x channels x steps.
+
+        Oldest first, the newest step last, NaN where nothing was seen. The copy is the caller's, fit for a thread.
+        """
+        wanted = self.channels if channels is None else tuple(channels)
+        length = min(steps or self.capacity_steps, self.capacity_steps)
+        n, end = len(self._row), self._step % self.capacity_steps + 1
+        older = max(length - end, 0)
+        out = np.empty((n, len(wanted), length), dtype=np.float32)
+        for i, channel in enumerate(self.channels.index(name) for name in wanted):
+            ring = self._ring[:n, channel]
+            if older:
+                out[:, i, :older] = ring[:, -older:]
+            out[:, i, older:] = ring[:, end - (length - older) : end]
+        return self.keys, out
+
+    def _open(self, step: int) -> None:
+        """Move on to a step; every step on the way, and this one, begins empty."""
+        new = min(step - self._step, self.capacity_steps)
+        if new > 0:
+            at = np.arange(step - new + 1, step + 1) % self.capacity_steps
+            self._ring[: len(self._row), :, at] = np.nan
+        self._step = step
+
+    def _rows_of(self, keys: tuple[EndpointKey, ...]) -> NDArray[np.intp]:
+        """Return the row of each key, a new one for a stranger, -1 when there is no room."""
+        if self._layout is not None and self._layout[0] is keys:
+            return self._layout[1]
+        for key in keys:
+            if key not in self._row and len(self._row) < self._max_keys:
+                self._row[key] = len(self._row)
+                self._keys = None
+        self._make_room(len(self._row))
+        rows = np.fromiter((self._row.get(key, -1) for key in keys), dtype=np.intp, count=len(keys))
+        self._layout = keys, rows
+        return rows
+
+    def _make_room(self, rows: int) -> None:
+        held = len(self._ring)
+        if rows <= held:
+            return
+        size = max(_FIRST_ROWS, rows, held + held // 2)
+        ring = np.full((size, len(self.channels), self.capacity_steps), np.nan, dtype=np.float32)
+        ring[:held] = self._ring
+        seen = np.zeros(size, dtype=np.int64)
+        seen[:held] = self._seen
+        self._ring, self._seen = ring, seen
+
+    def _forget(self, before: int) -> None:
+        """Give the rows of endpoints not seen since ``before`` to the last ones; shrink when most rows are free."""
+        gone = np.flatnonzero(self._seen[: len(self._row)] <= before)
+        if not len(gone):
+            return
+        keys = list(self.keys)
+        for row in gone[::-1]:
+            last = len(keys) - 1
+            del self._row[keys[row]]
+            if row != last:
+                self._ring[row], self._seen[row] = self._ring[last], self._seen[last]
+                keys[row] = keys[last]
+                self._row[keys[row]] = int(row)
+            keys.pop()
+            self._ring[last] = np.nan
+        self._row = {key: row for row, key in enumerate(keys)}
+        self._keys, self._layout = None, None
+        size = max(_FIRST_ROWS, 2 * len(keys))
+        if 2 * size < len(self._ring):
+            self._ring, self._seen = self._ring[:size].copy(), self._seen[:size].copy()
