@@ -1,6 +1,6 @@
 """Envoys of the demo and of the tests: the real binary, one process each, on a bootstrap given as a file.
 
-Knows where the binary lies and how it is started. Does not know what a bootstrap says: ``xds-server bootstrap`` does.
+Knows where the binary lies and how it is started. Does not know what a bootstrap says.
 """
 
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 
-from xds_server.demo.programs import SERVER, Broken, Program, run, until
+from xds_server.demo.programs import Broken, Program, until
 
 
 def envoy_path() -> Path:
@@ -38,11 +38,6 @@ def _written(name: str, bootstrap: str, run_dir: Path) -> Path:
     path = run_dir / f"{name}.{'json' if bootstrap.lstrip().startswith('{') else 'yaml'}"
     path.write_text(bootstrap)
     return path
-
-
-async def bootstrap_of(node: str, kind: str, *options: str) -> str:
-    """Return the bootstrap that ``xds-server bootstrap`` writes for a node."""
-    return await run([*SERVER, "bootstrap", "--node", node, "--kind", kind, *options])
 
 
 async def answers(envoy: Program, url: str, *, deadline_s: float = 15.0, host: str = "") -> httpx.Response:

@@ -8,7 +8,7 @@ Knows arrivals and answers. Does not know what the services are nor who decides 
 """
 
 import asyncio
-import re
+import contextlib
 import time
 from collections import Counter, deque
 from collections.abc import Sequence
@@ -18,11 +18,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from xds_server.demo.callers import Callers
+
 TIMEOUT_S: Final = 20.0
 _REMEMBERED: Final = 100_000
-_HEAD = re.compile(rb"HTTP/1\.1 (\d{3})")
-_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
-_BACKEND = re.compile(rb"\r\nx-backend: *([^\r]+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,55 +61,6 @@ class Window:
         return self.served[backend] / max(self.served.total(), 1)
 
 
-class _Caller(asyncio.Protocol):
-    """One client connection: ask, wait for the whole answer, ask again."""
-
-    def __init__(self) -> None:
-        self._buffer = bytearray()
-        self._answer: asyncio.Future[tuple[int, str]] | None = None
-        self._transport: asyncio.WriteTransport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.WriteTransport)
-        self._transport = transport
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._transport = None
-        if self._answer and not self._answer.done():
-            self._answer.set_exception(ConnectionError(f"closed before the answer: {exc}"))
-
-    @property
-    def open(self) -> bool:
-        """Return whether another request may be asked."""
-        return self._transport is not None
-
-    def close(self) -> None:
-        if self._transport is not None:
-            self._transport.abort()
-
-    async def ask(self, request: bytes) -> tuple[int, str]:
-        """Send a request and return status and backend; raises ConnectionError."""
-        if self._transport is None:
-            raise ConnectionError("closed before the request")
-        self._answer = asyncio.get_running_loop().create_future()
-        self._transport.write(request)
-        return await self._answer
-
-    def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        end = self._buffer.find(b"\r\n\r\n")
-        if end < 0 or self._answer is None or self._answer.done():
-            return
-        length = _LENGTH.search(self._buffer, 0, end)
-        whole = end + 4 + (int(length[1]) if length else 0)
-        if len(self._buffer) < whole:
-            return
-        status, backend = _HEAD.match(self._buffer), _BACKEND.search(self._buffer, 0, end)
-        answer = int(status[1]) if status else 0, backend[1].decode() if backend else ""
-        del self._buffer[:whole]
-        self._answer.set_result(answer)
-
-
 @dataclass
 class Load:
     """Poisson arrivals at ``rate`` per second over the sidecars at ``addresses``; lognormal work of mean ``work_ms``.
@@ -124,7 +74,7 @@ class Load:
     work_ms: float
     seed: int = 1
     lateness_s: deque[float] = field(default_factory=lambda: deque(maxlen=10_000))
-    _idle: dict[tuple[str, int], list[_Caller]] = field(default_factory=dict)
+    _callers: Callers = field(default_factory=Callers)
     _answered: dict[str, deque[Answered]] = field(default_factory=dict)
 
     async def run(self) -> None:
@@ -143,35 +93,17 @@ class Load:
                     for target in self.targets:
                         requests.create_task(self._one(due, address, target, work_ms))
         finally:
-            for callers in self._idle.values():
-                for caller in callers:
-                    caller.close()
+            self._callers.close()
 
     async def _one(self, due: float, address: str, target: Target, work_ms: float) -> None:
         """Send one request and remember how it went."""
         request = f"GET / HTTP/1.1\r\nhost: {target.host}\r\nx-work-ms: {work_ms:.3f}\r\n\r\n".encode()
-        idle = self._idle.setdefault((address, target.port), [])
-        caller: _Caller | None = None
         backend = ""
-        try:
+        with contextlib.suppress(OSError):  # TimeoutError and ConnectionError are OSErrors: nobody answered
             async with asyncio.timeout(TIMEOUT_S):
-                caller = await self._caller(idle, address, target.port)
-                status, name = await caller.ask(request)
+                status, name = await self._callers.ask(address, target.port, request)
             backend = name if status == 200 else ""
-            idle.append(caller)
-        except OSError:  # TimeoutError and ConnectionError are OSErrors: nobody answered
-            if caller:
-                caller.close()
         self._answered[target.service].append(Answered(due, backend, time.monotonic() - due))
-
-    @staticmethod
-    async def _caller(idle: list[_Caller], address: str, port: int) -> _Caller:
-        """Return an idle connection, or a new one."""
-        while idle:
-            if (caller := idle.pop()).open:
-                return caller
-        _, caller = await asyncio.get_running_loop().create_connection(_Caller, address, port)
-        return caller
 
     def window(self, service: str, since_s: float, until_s: float) -> Window:
         """Return what a service did with the requests due between two moments of ``time.monotonic``.

@@ -4,7 +4,7 @@ Knows how to start, watch and stop one. Does not know what it does.
 """
 
 import asyncio
-import json
+import contextlib
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -55,9 +55,10 @@ class Program:
         if self.alive:
             self.process.terminate()
             try:
-                async with asyncio.timeout(grace_s):
-                    await self.process.wait()
-            except TimeoutError:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(grace_s):
+                        await self.process.wait()
+            finally:  # also when somebody is too impatient to wait: nothing may be left running
                 await self.kill()
 
     async def kill(self) -> None:
@@ -106,11 +107,6 @@ async def run(command: Sequence[str], *, timeout_s: float = 30.0) -> str:
         text = (err or out).decode(errors="replace").strip()
         raise Broken(f"{_spoken(command)} ended with status {process.returncode}: {text}")
     return out.decode()
-
-
-async def xdsctl(admin: str, *arguments: str) -> Any:
-    """Run ``xdsctl`` against an admin port and return its JSON."""
-    return json.loads(await run([*CTL, "--server", admin, *arguments, "-o", "json"]))
 
 
 def _spoken(command: Sequence[str]) -> str:
