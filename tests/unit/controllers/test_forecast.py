@@ -1,0 +1,168 @@
+"""The forecast controller: the model in time, else the fallback and why."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from tests.fakes.clock import ManualClock
+from xds_server import metrics
+from xds_server.adapters.seasonal_forecaster import SeasonalForecaster
+from xds_server.controllers.forecast import ForecastStep
+from xds_server.domain.forecast import CHANNELS, HORIZON, QUANTILES
+from xds_server.domain.names import EndpointId, EndpointKey, ServiceName
+from xds_server.ports import Unavailable
+from xds_server.state.watchable import Watchable
+
+KEYS = tuple(EndpointKey(ServiceName("checkout"), EndpointId(name)) for name in ("a1", "a2"))
+
+
+class Rings:
+    """A history that always shows the same."""
+
+    interval_s = 1.0
+
+    def __init__(self, steps=40, keys=KEYS):
+        self.samples = Watchable(None)
+        self.keys = keys
+        self.values = np.tile(np.arange(steps, dtype=np.float32) % 5, (len(keys), len(CHANNELS), 1))
+
+    def batch(self, channels):
+        """Return the keys and their values."""
+        assert channels == CHANNELS
+        return self.keys, self.values
+
+
+class Model:
+    """A model that answers what it is told, or waits until it is let go."""
+
+    name = "model"
+    version = "v1"
+
+    def __init__(self, height=1.0, error=None):
+        self.height = height
+        self.error = error
+        self.calls = 0
+        self.go = threading.Event()
+        self.go.set()
+
+    def forecast(self, history):
+        """Answer ``height`` everywhere."""
+        self.calls += 1
+        assert self.go.wait(10)
+        if self.error:
+            raise self.error
+        return np.full((len(history), HORIZON, len(QUANTILES)), self.height, np.float32)
+
+
+def step_with(model, rings=None, **options):
+    """A step on a manual clock."""
+    return ForecastStep(rings or Rings(), model, SeasonalForecaster(), ManualClock(), **options)
+
+
+def fallback_metric():
+    """What Prometheus reads for the service."""
+    return metrics.REGISTRY.get_sample_value("xds_model_fallback", {"service": "checkout"})
+
+
+async def test_the_model_forecasts_every_channel_of_every_endpoint():
+    """One batch: keys x channels x steps ahead x quantiles, with who made it and when."""
+    step = step_with(Model(0.5))
+    await step.step()
+    batch = step.forecasts.value
+    assert batch.keys == KEYS
+    assert batch.quantiles.shape == (2, len(CHANNELS), HORIZON, len(QUANTILES))
+    assert (batch.quantiles == 0.5).all()
+    assert (batch.source, batch.version, batch.because) == ("model", "v1", "")
+    assert (batch.made_at_s, batch.step_s) == (1000.0, 1.0)
+    assert fallback_metric() == 0
+
+
+async def test_rows_come_back_to_their_endpoint_and_channel():
+    """No row is swapped on its way through the model."""
+    rings = Rings()
+    rings.values = np.arange(8, dtype=np.float32).reshape(2, 4, 1).repeat(40, axis=2) / 10
+    step = step_with(Unavailable("missing", "no file"), rings)
+    await step.step()
+    np.testing.assert_allclose(step.forecasts.value.quantiles[:, :, 0, 0], rings.values[:, :, 0])
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        (Unavailable("missing", "cannot read m.onnx"), "fallback: missing: cannot read m.onnx"),
+        (Model(error=Unavailable("failed", "NaN")), "fallback: failed: NaN"),
+        (Model(error=MemoryError("no room")), "fallback: failed: MemoryError: no room"),
+    ],
+)
+async def test_without_the_model_the_fallback_forecasts_and_says_why(model, reason):
+    """Missing, refusing or broken: there is a forecast, its source and the reason, and a metric."""
+    step = step_with(model)
+    await step.step()
+    batch = step.forecasts.value
+    assert batch.source == "seasonal"
+    assert batch.because == reason
+    assert np.isfinite(batch.quantiles).all()
+    assert fallback_metric() == 1
+
+
+async def test_an_answer_of_another_shape_is_not_used():
+    """A model that answers for fewer rows is as good as none."""
+    model = Model()
+    model.forecast = lambda history: np.zeros((1, HORIZON, len(QUANTILES)), np.float32)
+    step = step_with(model)
+    await step.step()
+    assert "shape" in step.forecasts.value.because
+
+
+async def test_a_late_model_is_not_waited_for_and_does_not_pile_up():
+    """While one inference hangs, every tick falls back and no further one is started; afterwards the model is back."""
+    model = Model()
+    model.go.clear()
+    with ThreadPoolExecutor(1) as executor:
+        step = step_with(model, deadline_s=0.01, executor=executor)
+        for expected in ("no answer within", "still works", "still works"):
+            await step.step()
+            assert step.forecasts.value.because.startswith("fallback: late")
+            assert expected in step.forecasts.value.because
+        assert model.calls == 1
+        model.go.set()
+        await step._pending
+        patient = step_with(model, executor=executor)
+        patient._pending = step._pending
+        await patient.step()
+    assert model.calls == 2
+    assert patient.forecasts.value.because == ""
+
+
+async def test_impossible_forecasts_are_cut():
+    """Nothing forecast is negative; an error rate is at most 1."""
+    for height, most in ((-3.0, 0.0), (7.0, 1.0)):
+        step = step_with(Model(height))
+        await step.step()
+        quantiles = step.forecasts.value.quantiles
+        assert (quantiles >= 0).all()
+        assert (quantiles[:, CHANNELS.index("error_rate")] == most).all()
+
+
+async def test_it_waits_for_newer_samples():
+    """A step acts once per sample: after it, only a newer one ends the wait."""
+    rings = Rings()
+    step = step_with(Model(), rings)
+    rings.samples.set(None)
+    await step.wait()
+    await step.step()
+    rings.samples.set(None)
+    await step.wait()
+    assert step._seen == 1
+
+
+async def test_no_endpoints_is_an_empty_batch():
+    """Before the first endpoint there is nothing to ask the model."""
+    model = Model()
+    rings = Rings(keys=())
+    step = step_with(model, rings)
+    await step.step()
+    assert step.forecasts.value.quantiles.shape == (0, len(CHANNELS), HORIZON, len(QUANTILES))
+    assert model.calls == 0

@@ -1,0 +1,153 @@
+"""Forecast: one batch of all endpoints through the model; the fallback, with the reason, when it cannot answer in time.
+
+Reads the history, writes ``forecasts``. Knows deadlines and who stands in for whom. Does not know what is in a model.
+"""
+
+import asyncio
+from concurrent.futures import Executor, ThreadPoolExecutor
+from typing import Final, Protocol
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from xds_server import metrics
+from xds_server.domain.forecast import CHANNELS, CONTEXT, HORIZON, QUANTILES, ForecastBatch
+from xds_server.domain.names import EndpointKey
+from xds_server.domain.telemetry import Samples
+from xds_server.ports import Clock, Forecaster, Unavailable
+from xds_server.state.watchable import Watchable
+
+Float32 = NDArray[np.float32]
+SHORTEST_DEADLINE_S: Final = 0.25
+_log = structlog.get_logger(__name__)
+
+
+class Rings(Protocol):
+    """What is asked of ``state.history.History``."""
+
+    samples: Watchable[Samples | None]
+    interval_s: float
+
+    def batch(self, channels: tuple[str, ...]) -> tuple[tuple[EndpointKey, ...], Float32]:
+        """Return the keys, and keys x channels x steps (oldest first, NaN where missing)."""
+        ...
+
+
+class ForecastStep:
+    """A controller's step (see ``base``): newer history -> ForecastBatch.
+
+    ``model``: the forecaster, or the error that kept it from loading. ``deadline_s``: how long a tick waits for it,
+    by default half the interval, at least SHORTEST_DEADLINE_S. A model that is late keeps its one thread: until it is
+    done, later ticks do not ask it again.
+    """
+
+    name = "forecast"
+
+    def __init__(
+        self,
+        history: Rings,
+        model: Forecaster | Unavailable,
+        fallback: Forecaster,
+        clock: Clock,
+        *,
+        deadline_s: float | None = None,
+        executor: Executor | None = None,
+    ) -> None:
+        self.forecasts: Watchable[ForecastBatch | None] = Watchable(None)
+        self._history = history
+        self._model = model
+        self._fallback = fallback
+        self._clock = clock
+        self._deadline_s = max(history.interval_s / 2, SHORTEST_DEADLINE_S) if deadline_s is None else deadline_s
+        self._executor = executor or ThreadPoolExecutor(1, thread_name_prefix="model")
+        self._pending: asyncio.Future[Float32] | None = None
+        self._seen = 0
+        self._because = ""
+
+    async def wait(self) -> None:
+        """Return when there are newer samples than the last forecast knew."""
+        await self._history.samples.wait_after(self._seen)
+
+    async def step(self) -> None:
+        """Forecast from the newest history and record it."""
+        self._seen = self._history.samples.revision
+        keys, values = self._history.batch(CHANNELS)
+        recent = values[:, :, -CONTEXT:]
+        rows = recent.reshape(len(keys) * len(CHANNELS), recent.shape[2])
+        made_at_s = self._clock.now()
+        quantiles, because = await self._forecast(rows)
+        source = self._fallback if because or isinstance(self._model, Unavailable) else self._model
+        self._tell(keys, because)
+        shape = (len(keys), len(CHANNELS), HORIZON, len(QUANTILES))
+        self.forecasts.set(
+            ForecastBatch(
+                keys=keys,
+                quantiles=_possible(quantiles.reshape(shape)),
+                made_at_s=made_at_s,
+                step_s=self._history.interval_s,
+                source=source.name,
+                version=source.version,
+                because=because,
+            )
+        )
+
+    async def _forecast(self, rows: Float32) -> tuple[Float32, str]:
+        if rows.size == 0:
+            return np.full((len(rows), HORIZON, len(QUANTILES)), np.nan, np.float32), ""
+        try:
+            return await self._by_model(rows), ""
+        except Unavailable as error:
+            return await asyncio.to_thread(self._fallback.forecast, rows), f"fallback: {error}"
+
+    async def _by_model(self, rows: Float32) -> Float32:
+        if isinstance(self._model, Unavailable):
+            raise self._model
+        if self._pending is not None and not self._pending.done():
+            raise Unavailable("late", "the model still works on an earlier batch")
+        loop = asyncio.get_running_loop()
+        started = self._clock.now()
+        self._pending = loop.run_in_executor(self._executor, self._model.forecast, rows)
+        self._pending.add_done_callback(_heard)
+        done, _ = await asyncio.wait({self._pending}, timeout=self._deadline_s)
+        if not done:
+            raise Unavailable("late", f"no answer within {self._deadline_s:g} s for {len(rows)} rows")
+        metrics.MODEL_INFERENCE_SECONDS.observe(self._clock.now() - started)
+        return _checked(self._pending, len(rows))
+
+    def _tell(self, keys: tuple[EndpointKey, ...], because: str) -> None:
+        for service in {key.service for key in keys}:
+            metrics.MODEL_FALLBACK.labels(service).set(1 if because else 0)
+        if because != self._because:
+            self._because = because
+            _log.warning("forecasts by the fallback", because=because) if because else _log.info(
+                "forecasts by the model"
+            )
+
+
+def _heard(future: asyncio.Future[Float32]) -> None:
+    """Take a late answer's error, so that nobody complains it was never read; the tick has long gone on."""
+    if not future.cancelled():
+        future.exception()
+
+
+def _checked(answer: asyncio.Future[Float32], rows: int) -> Float32:
+    """Return a model's answer of the agreed shape, or raise Unavailable whatever went wrong inside it."""
+    try:
+        values = answer.result()
+    except Unavailable:
+        raise
+    except Exception as error:
+        raise Unavailable("failed", f"{type(error).__name__}: {error}") from error
+    wanted = (rows, HORIZON, len(QUANTILES))
+    if values.shape != wanted:
+        raise Unavailable("failed", f"the model answered the shape {values.shape} instead of {wanted}")
+    return values
+
+
+def _possible(quantiles: Float32) -> Float32:
+    """Cut what cannot be: nothing that is forecast is negative, no more than everything fails."""
+    quantiles = np.maximum(quantiles, 0)
+    errors = CHANNELS.index("error_rate")
+    quantiles[:, errors] = np.minimum(quantiles[:, errors], 1)
+    return quantiles

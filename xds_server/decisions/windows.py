@@ -1,0 +1,219 @@
+"""Windows: histories of series -> what the forecasting model looks at, and its answers back into the series' unit.
+
+Knows the model's face: the last RECENT steps, a few facts about what lies beyond them, last value and scale per row.
+Training and service use this same code, so that the model never meets in service what it did not meet in training.
+Does not know which model stands behind the face, nor what a row measures.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xds_server.domain.forecast import CONTEXT, HORIZON, MINIMUM_CONTEXT
+
+RECENT: Final = 96
+"""Steps the model sees one by one."""
+BLOCKS: Final = 12
+"""What lies before them (CONTEXT - RECENT steps) is seen as this many means."""
+BEYOND: Final = 2 * (HORIZON + 1) + 3 + BLOCKS + 1 + 9
+"""Facts per row about what the model does not see step by step: see ``_beyond``."""
+VIEWS: Final = ((1, 6), (12, 12))
+"""Periods are looked for in changes, where trends and random walks do not look periodic, seen twice: (steps averaged,
+steps between). The first view is sharp, the second sees slow waves through noise; together they found more of 2,400
+made periods than any one (96 % against 91 %)."""
+SHORTEST_PERIOD: Final = HORIZON
+"""The whole lagged future must lie in the past; a shorter period is found through its multiples."""
+FEWEST_PAIRS: Final = 48
+"""Steps that must be left to compare at a lag before it counts as evidence."""
+LARGEST: Final = np.float32(1e6)
+"""A normalised value is cut here; an outlier of a million steps is as good as any larger one."""
+ABSURD: Final = np.float32(1e30)
+"""A raw value beyond this is no measurement: it counts as missing."""
+
+_TINY: Final = np.float32(1e-30)
+
+Float32 = NDArray[np.float32]
+Int64 = NDArray[np.int64]
+Bool = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Windows:
+    """What the model takes, and what brings its answer back. Everything float32 and finite; first axis: rows.
+
+    ``recent``: rows x RECENT, asinh((x - last) / scale), gaps carry the value before them. ``mask``: rows x RECENT, 1
+    where measured. ``beyond``: rows x BEYOND. ``last``: the newest measured value. ``scale``: mean |first difference|
+    of the whole history; 0 for a constant row (its forecast is its value). ``usable``: rows with enough values.
+    """
+
+    recent: Float32
+    mask: Float32
+    beyond: Float32
+    last: Float32
+    scale: Float32
+    usable: Bool
+
+
+def prepare(history: Float32) -> Windows:
+    """Make windows of ``history``: rows x steps (1..CONTEXT), oldest first, NaN (or absurd) where missing."""
+    if history.ndim != 2 or not 1 <= history.shape[1] <= CONTEXT:
+        raise ValueError(f"history has shape {history.shape}; it needs rows x steps with 1 to {CONTEXT} steps")
+    measured, filled = fill(pad(history))
+    count = measured.sum(axis=1)
+    last = filled[:, -1].copy()
+    scale = _scale(filled, count)
+    series = _ratio(filled - last[:, None], scale)
+    return Windows(
+        recent=np.arcsinh(series[:, -RECENT:]),
+        mask=measured[:, -RECENT:].astype(np.float32),
+        beyond=_beyond(series, measured, count),
+        last=last,
+        scale=scale,
+        usable=count >= MINIMUM_CONTEXT,
+    )
+
+
+def restore(answer: Float32, windows: Windows) -> Float32:
+    """Bring normalised quantiles (rows x HORIZON x quantiles) back: sorted, in the row's unit, NaN where unusable."""
+    if (np.diff(answer, axis=-1) < 0).any():
+        answer = np.sort(answer, axis=-1)
+    limit = np.arcsinh(LARGEST)
+    spread = np.sinh(np.clip(answer, -limit, limit))
+    with np.errstate(over="ignore"):
+        values = windows.last[:, None, None] + windows.scale[:, None, None] * spread
+    values[~windows.usable] = np.nan
+    largest = np.finfo(np.float32).max
+    return np.asarray(np.clip(values, -largest, largest), np.float32)
+
+
+def normalise(future: Float32, windows: Windows) -> Float32:
+    """Express values that came later (rows x steps) as ``recent`` is expressed; the inverse of ``restore``."""
+    return np.arcsinh(_ratio(future - windows.last[:, None], windows.scale))
+
+
+def periods(series: Float32, count: Int64) -> tuple[Int64, Float32]:
+    """Find each row's period: the lag at which its differences repeat best, and their correlation there (0..1).
+
+    ``series``: rows x CONTEXT without gaps; ``count``: how many of each row's newest steps are real. Lag 0 where none
+    has enough evidence. Autocorrelation by FFT, normalised by the energy of the two parts that overlap; a lag with
+    few pairs is believed less.
+    """
+    changes = np.stack([_change(series, average, apart) for average, apart in VIEWS])
+    spectrum = np.fft.rfft(changes, 2 * CONTEXT, axis=2)
+    power = (spectrum.real**2 + spectrum.imag**2).sum(axis=0)
+    energy = np.cumsum((changes * changes).sum(axis=0), axis=1, dtype=np.float32)
+    n = energy.shape[1]
+    product = np.fft.irfft(power, 2 * CONTEXT, axis=1)[:, SHORTEST_PERIOD:n]
+    total = energy[:, -1:]
+    lags = np.arange(SHORTEST_PERIOD, n)
+    older = energy[:, n - 1 - lags]
+    newer = total - energy[:, lags - 1]
+    overlap = np.sqrt(np.maximum(older * newer, 0))
+    correlation = product / np.maximum(overlap, 1e-3 * total + _TINY)
+    pairs = np.maximum(count[:, None] - (CONTEXT - n) - lags, 0)
+    belief = np.where(pairs >= FEWEST_PAIRS, correlation * (pairs / (pairs + 64.0)), 0)
+    best = belief.argmax(axis=1)
+    rows = np.arange(len(series))
+    found = belief[rows, best] > 0
+    strength = np.where(found, np.clip(correlation[rows, best], 0, 1), 0)
+    return np.where(found, lags[best], 0), strength.astype(np.float32)
+
+
+def _change(series: Float32, average: int, apart: int) -> Float32:
+    """Return the changes between means over ``average`` steps that lie ``apart`` steps, in units of their mean size.
+
+    As many newest steps as the longest view has. Cut at four units: one spike and its echo must not make a period.
+    """
+    size = np.maximum(np.abs(series).max(axis=1, keepdims=True), _TINY)
+    sums = np.cumsum(series / size, axis=1, dtype=np.float32)
+    means = sums[:, average:] - sums[:, :-average]
+    change = (means[:, apart:] - means[:, :-apart])[:, -(CONTEXT - max(sum(view) for view in VIEWS)) :]
+    unit = np.maximum(np.abs(change).mean(axis=1, keepdims=True), _TINY)
+    return np.asarray(np.clip(change / unit, -4, 4), np.float32)
+
+
+def pad(history: Float32) -> Float32:
+    """Return rows x CONTEXT: NaN before the history began."""
+    missing = CONTEXT - history.shape[1]
+    if not missing:
+        return history
+    return np.pad(history, ((0, 0), (missing, 0)), constant_values=np.nan)
+
+
+def fill(history: Float32) -> tuple[Bool, Float32]:
+    """Return where values were measured, and a copy whose gaps carry the value before them (before all: the first)."""
+    with np.errstate(invalid="ignore"):
+        measured = np.abs(history) <= ABSURD
+    if measured.all():
+        return measured, history.astype(np.float32)
+    steps = np.arange(history.shape[1])
+    first = measured.argmax(axis=1)[:, None]
+    source = np.maximum(np.maximum.accumulate(np.where(measured, steps, 0), axis=1), first)
+    filled = np.take_along_axis(history, source, axis=1)
+    filled[~measured.any(axis=1)] = 0
+    return measured, filled.astype(np.float32)
+
+
+def _scale(filled: Float32, count: Int64) -> Float32:
+    change = np.abs(np.diff(filled, axis=1)).sum(axis=1)
+    return np.asarray(change / np.maximum(count - 1, 1).astype(np.float32), np.float32)
+
+
+def _ratio(centred: Float32, scale: Float32) -> Float32:
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = centred / np.maximum(scale, _TINY)[:, None]
+    return np.clip(values, -LARGEST, LARGEST)
+
+
+def _beyond(relative: Float32, measured: Bool, count: Int64) -> Float32:
+    """Tell what the last RECENT steps do not: the lagged futures, coarse means, long-run moments of the changes."""
+    period, strength = periods(relative, count)
+    once, once_there = _lagged(relative, period, count)
+    twice, twice_there = _lagged(relative, 2 * period, count)
+    has = (period > 0).astype(np.float32)
+    place = np.log(np.maximum(period, 1)).astype(np.float32) / np.float32(np.log(CONTEXT))
+    early, seen = relative[:, :-RECENT], measured[:, :-RECENT]
+    shape = (len(relative), BLOCKS, -1)
+    means = np.arcsinh((early * seen).reshape(shape).sum(axis=2) / np.maximum(seen.reshape(shape).sum(axis=2), 1))
+    parts = [
+        once,
+        once_there,
+        twice,
+        twice_there,
+        has,
+        strength,
+        place,
+        means,
+        (count / CONTEXT).astype(np.float32),
+        _moments(relative, measured, count),
+    ]
+    return np.column_stack(parts).astype(np.float32)
+
+
+def _lagged(relative: Float32, lag: Int64, count: Int64) -> tuple[Float32, Float32]:
+    """Return what followed ``lag`` steps ago (rows x HORIZON, as ``recent`` is expressed; 0 if unknown) and whether."""
+    there = (lag > 0) & (lag < count)
+    start = relative.shape[1] - np.where(there, lag, HORIZON)
+    future = np.take_along_axis(relative, start[:, None] + np.arange(HORIZON), axis=1)
+    return np.where(there[:, None], np.arcsinh(future), 0), there.astype(np.float32)
+
+
+def _moments(relative: Float32, measured: Bool, count: Int64) -> Float32:
+    """Describe the changes of the whole history in nine numbers per row, each unmoved by the series' unit."""
+    pairs = np.maximum(count - 1, 1).astype(np.float32)
+    change = np.abs(np.diff(relative, axis=1))
+    below = ((relative < 0) & measured).sum(axis=1) / np.maximum(count, 1)
+    above = ((relative > 0) & measured).sum(axis=1) / np.maximum(count, 1)
+    return np.column_stack(
+        [
+            *(np.log1p(change[:, -span:].mean(axis=1)) for span in (RECENT, HORIZON)),
+            *(np.log1p(np.abs(relative[:, k:] - relative[:, :-k]).sum(axis=1) / pairs) for k in (3, HORIZON)),
+            np.arcsinh(change).sum(axis=1) / pairs,
+            (change > 0).sum(axis=1) / pairs,
+            below - above,
+            np.arcsinh(relative.min(axis=1)),
+            np.arcsinh(relative.max(axis=1)),
+        ]
+    ).astype(np.float32)
