@@ -46,7 +46,8 @@ class StatsSource(Protocol):
     async def read(self, node: Node) -> CounterPage:
         """Read one node's counters.
 
-        Raises Unavailable: refused (outside the allowed networks), timeout, connect, status, malformed, too_large.
+        Raises Unavailable: refused (outside the allowed networks), timeout, connect, status, malformed, too_large,
+        crashed (the reading itself broke).
         """
         ...
 
