@@ -4,23 +4,14 @@ Knows how to lay two pictures side by side. Does not know whether the change hap
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
+from xds_server.domain.operation import Difference
 from xds_server.domain.policy import Pin
 from xds_server.domain.topology import Service
 from xds_server.domain.weights import WeightTable
 
 ABSENT = "-"
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One fact before and after, as text; ``-``: it is not there."""
-
-    fact: str
-    before: str
-    after: str
 
 
 class Rehearsal(Protocol):

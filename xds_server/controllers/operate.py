@@ -5,17 +5,20 @@ rehearsal stops after the decision. Does not know which knob is turned, nor who 
 """
 
 import asyncio
+import math
 from collections import deque
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import structlog
 
 from xds_server.controllers import override_documents as documents
-from xds_server.controllers.difference import Difference, Rehearsal, facts, weights
+from xds_server.controllers.difference import Rehearsal, facts, weights
 from xds_server.decisions.knobs import Knob, forget_expired, refuse_outage
 from xds_server.decisions.overlay import Services, effective, find_service, in_force
 from xds_server.domain.names import ServiceName
+from xds_server.domain.operation import Order, Outcome
 from xds_server.domain.overrides import Overrides
 from xds_server.domain.policy import Pin
 from xds_server.domain.refusal import Kind, Refusal
@@ -25,31 +28,12 @@ from xds_server.state.watchable import Watchable, any_newer
 
 _log = structlog.get_logger(__name__)
 _PAGE = 1000
-_FOREVER_S = 3600.0
+_LARGEST_ACT = 8  # facts that one wish changes at most: deregister takes endpoint, pin and drain
+_LONGEST_WAIT_S = 3600.0
 _HOUSEKEEPER = "xds-server"
+EXPIRE = "expire"
 
 Announced = Mapping[ServiceName, Sequence[Endpoint]]
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """Who wants something changed, why, and under which condition."""
-
-    actor: str
-    action: str
-    reason: str = ""
-    dry_run: bool = False
-    expected_generation: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a write did, or would do. No differences: it was already so, and nothing was written."""
-
-    service: ServiceName
-    revision: int
-    generation: int
-    differences: tuple[Difference, ...] = ()
 
 
 class Desk:
@@ -75,6 +59,7 @@ class Desk:
         self._announced = announced
         self._rehearse = rehearse
         self._seen = (0, 0, 0)
+        self._in_doubt = True
         self._writing = asyncio.Lock()
 
     async def load(self) -> None:
@@ -92,13 +77,14 @@ class Desk:
             ) from error
         newest = await self.changes(limit=1)
         self.revision = newest[0].revision if newest else 0
+        self._in_doubt = False
         self._publish(overrides)
 
     # ---- the step of a controller: keep what is published in step with configuration, subnets and time
     async def wait(self) -> None:
         """Return when configuration, subnets or operators said something newer, or when a pin ends."""
-        ends = min((p.expires_at_s for p in self._overrides.value.pins.values()), default=_FOREVER_S)
-        patience = min(max(ends - self._clock.wall(), 0.0), _FOREVER_S)
+        ends = min((p.expires_at_s for p in self._overrides.value.pins.values()), default=math.inf)
+        patience = min(max(ends - self._clock.wall(), 0.0), _LONGEST_WAIT_S)
         configured, announced, overrides = self._seen
         async with asyncio.TaskGroup() as group:
             news = any_newer((self._configured, configured), (self._announced, announced), (self._overrides, overrides))
@@ -109,10 +95,10 @@ class Desk:
 
     async def step(self) -> None:
         """Forget pins whose time has come, durably; publish services and pins as they now stand."""
-        async with self._writing:
+        async with self._written():
             current = self._overrides.value
             wanted = forget_expired(current, self._clock.wall())
-            order = Order(_HOUSEKEEPER, "expire", "its time has come")
+            order = Order(_HOUSEKEEPER, EXPIRE, "its time has come")
             for service in {key.service for key in current.pins.keys() - wanted.pins.keys()}:
                 mine = {k: p for k, p in current.pins.items() if k.service != service or k in wanted.pins}
                 current = await self._commit(current, replace(current, pins=mine), service, order)
@@ -121,15 +107,15 @@ class Desk:
     # ---- writes
     async def turn(self, service_name: str, knob: Knob, order: Order) -> Outcome:
         """Turn one knob of one service. Raises Refusal; then nothing was done."""
-        async with self._writing:
+        async with self._written():
             service = find_service(self.services.value, service_name)
             current = self._overrides.value
             return await self._settle(service, knob(current, service, self._clock.wall()), order)
 
     async def undo(self, revision: int, order: Order) -> Outcome:
         """Put back what the change at ``revision`` replaced. Raises Refusal; then nothing was done."""
-        async with self._writing:
-            rows = [c for c in await self._store.changes(revision - 1, _PAGE) if c.revision == revision]
+        async with self._written():
+            rows = _act(revision, await self._store.changes(max(0, revision - _LARGEST_ACT), _PAGE))
             service = find_service(self.services.value, _undoable(revision, rows))
             bodies = documents.write(self._overrides.value)
             wanted = self._overrides.value
@@ -152,6 +138,14 @@ class Desk:
             after = page[-1].revision
             newest.extend(c for c in page if (not before or c.revision < before) and _concerns(c, service))
         return list(reversed(newest))
+
+    @asynccontextmanager
+    async def _written(self) -> AsyncIterator[None]:
+        """Let one writer in at a time; look again first when the last one never heard what became of its write."""
+        async with self._writing:
+            if self._in_doubt:
+                await self.load()
+            yield
 
     async def _settle(self, service: Service, wanted: Overrides, order: Order) -> Outcome:
         if order.expected_generation not in {None, service.generation}:
@@ -182,7 +176,11 @@ class Desk:
         before, after = documents.write(current), documents.write(wanted)
         generation = current.generations.get(service, 0)
         changed = [k for k in before.keys() | after.keys() if before.get(k) != after.get(k)]
-        rows = [self._row(key, before.get(key), after.get(key), order) for key in sorted(changed)]
+        wall, who = self._clock.wall(), order
+        rows = [
+            Change(0, wall, who.actor, who.action, "/".join(key), who.reason, before.get(key), after.get(key))
+            for key in sorted(changed)
+        ]
         batch = Batch(
             put=(
                 *(Document(kind, key, after[kind, key]) for kind, key in changed if (kind, key) in after),
@@ -192,18 +190,14 @@ class Desk:
             log=tuple(rows),
             expect={(documents.TOUCHED, service): generation},
         )
+        self._in_doubt = True  # until the store has answered: a caller that hangs up leaves it open what was done
         try:
             self.revision = await self._store.commit(batch)
         except Conflict as conflict:
             raise Refusal(Kind.STALE, f"{service} was changed meanwhile ({conflict}); look and try again") from conflict
+        self._in_doubt = False
         _log.info("operator", actor=order.actor, action=order.action, service=service, revision=self.revision)
         return replace(wanted, generations={**wanted.generations, service: generation + 1})
-
-    def _row(
-        self, key: tuple[str, str], before: documents.Body | None, after: documents.Body | None, order: Order
-    ) -> Change:
-        wall = self._clock.wall()
-        return Change(0, wall, order.actor, order.action, "/".join(key), order.reason, before=before, after=after)
 
     def _publish(self, overrides: Overrides) -> None:
         """Tell everybody; equal pictures are silent."""
@@ -222,15 +216,27 @@ def _concerns(change: Change, service: str) -> bool:
     return not service or change.subject.split("/")[1:2] == [service]
 
 
+def _act(revision: int, rows: Sequence[Change]) -> list[Change]:
+    """Return the rows of the one wish that ``revision`` belongs to: same moment, actor, action and endpoint."""
+
+    def act(c: Change) -> tuple[float, str, str, str]:
+        return c.at_s, c.actor, c.action, c.subject.partition("/")[2]
+
+    asked = next((c for c in rows if c.revision == revision), None)
+    return [c for c in rows if act(c) == act(asked)] if asked else []
+
+
 def _undoable(revision: int, rows: Sequence[Change]) -> str:
     """Return the service whose change this is; raises Refusal when it is not an operator's."""
     if not rows:
         raise Refusal(Kind.UNKNOWN, f"there is no change at revision {revision}; `xdsctl history` lists them")
-    kind, service = rows[0].subject.split("/")[:2] if "/" in rows[0].subject else (rows[0].subject, "")
+    kind, _, key = rows[0].subject.partition("/")
+    if rows[0].action == EXPIRE:
+        raise Refusal(Kind.FORBIDDEN, f"the time of {rows[0].subject} had come; pin it again instead")
     if kind not in documents.KINDS:
         raise Refusal(
             Kind.FORBIDDEN,
             f"revision {revision} ({rows[0].action} {rows[0].subject}) is no operator's setting and cannot be put "
             "back; subnets are given back with `xdsctl subnets release`",
         )
-    return service
+    return key.partition("/")[0]

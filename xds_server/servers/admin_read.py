@@ -1,0 +1,197 @@
+"""Admin API, the asking half: nodes, services, endpoints, policy, selection, explanation, history, model.
+
+Knows which picture answers which question. Does not change anything.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from typing import Protocol
+
+from xds_server.decisions.overlay import find_endpoint, find_service, nearest
+from xds_server.domain.forecast import HORIZON
+from xds_server.domain.names import EndpointId
+from xds_server.domain.policy import BOUNDS, Pin
+from xds_server.domain.reason import Reason
+from xds_server.domain.refusal import Kind, Refusal
+from xds_server.domain.score import ScoreTable
+from xds_server.domain.topology import DEFAULT_NETWORK, Service
+from xds_server.pb.admin.v1 import admin_pb2 as pb
+from xds_server.ports import Change
+from xds_server.servers import admin_words as words
+from xds_server.servers.admin_picture import IN_SYNC, Load, LoadTable, NodeStatus, Picture
+from xds_server.servers.refusals import Context
+
+
+class ChangeLog(Protocol):
+    """Where the change log is read (controllers.operate)."""
+
+    async def changes(self, *, limit: int, before: int = 0, service: str = "") -> Sequence[Change]:
+        """Return the newest rows, newest first: older than ``before`` (0: all), of one service (empty: all)."""
+        ...
+
+
+Select = Callable[[ScoreTable], tuple[EndpointId, Reason]]
+"""Chooses one available endpoint; the reason tells with which probability."""
+_QUIET = frozenset({IN_SYNC, "NOT_REQUESTED"})
+_MOST_CHANGES = 1000
+
+
+class Reading:
+    """The read RPCs of xds_server.admin.v1.Admin."""
+
+    def __init__(self, picture: Picture, log: ChangeLog, select: Select) -> None:
+        self._picture = picture
+        self._log = log
+        self._select = select
+        self._loads = LoadTable(picture.samples)
+
+    async def ListNodes(self, request: pb.ListNodesRequest, _: Context) -> pb.ListNodesResponse:  # noqa: N802 - gRPC's
+        """Return xDS clients by id."""
+        nodes = self._picture.nodes()
+        if request.node_id and request.node_id not in nodes:
+            hint = nearest(request.node_id, nodes, "xdsctl nodes")
+            raise Refusal(Kind.UNKNOWN, f"node {request.node_id!r} is not connected and was not lately; {hint}")
+        chosen = [nodes[request.node_id]] if request.node_id else [nodes[name] for name in sorted(nodes)]
+        return pb.ListNodesResponse(nodes=[words.node(n) for n in chosen if not (request.out_of_sync and _in_sync(n))])
+
+    async def ListServices(self, _: pb.ListServicesRequest, __: Context) -> pb.ListServicesResponse:  # noqa: N802 - gRPC's
+        """Return services by name."""
+        services = self._picture.services.value
+        return pb.ListServicesResponse(services=[self._service(services[name]) for name in sorted(services)])
+
+    async def ListEndpoints(  # noqa: N802 - gRPC's
+        self, request: pb.ListEndpointsRequest, _: Context
+    ) -> pb.ListEndpointsResponse:
+        """Return endpoints, in the order of the configuration."""
+        services = self._picture.services.value
+        chosen = (
+            [find_service(services, request.service)] if request.service else [services[n] for n in sorted(services)]
+        )
+        return pb.ListEndpointsResponse(endpoints=[e for service in chosen for e in self.endpoints(service)])
+
+    async def GetPolicy(self, request: pb.GetPolicyRequest, _: Context) -> pb.GetPolicyResponse:  # noqa: N802 - gRPC's
+        """Return the policy in force and what would be allowed."""
+        service = find_service(self._picture.services.value, request.service)
+        return pb.GetPolicyResponse(
+            service=service.name,
+            policy=words.policy(service.policy),
+            generation=service.generation,
+            bounds={name: pb.Bounds(lowest=low, highest=high) for name, (low, high) in BOUNDS.items()},
+        )
+
+    async def SelectEndpoint(  # noqa: N802 - gRPC's
+        self, request: pb.SelectEndpointRequest, _: Context
+    ) -> pb.SelectEndpointResponse:
+        """Choose one endpoint by the scores of the last tick."""
+        service = find_service(self._picture.services.value, request.service)
+        network = request.virtual_network or DEFAULT_NETWORK
+        if network not in service.virtual_networks:
+            offered = ", ".join(service.virtual_networks)
+            raise Refusal(Kind.UNKNOWN, f"service {service.name} is offered to {offered}, not to {network!r}")
+        table = self._picture.weights.value.get(service.name)
+        if table is None or table.scores is None or not table.scores.available.any():
+            raise Refusal(
+                Kind.FORBIDDEN,
+                f"no endpoint of {service.name} has a score yet; scores come with the first tick of telemetry "
+                f"(`xdsctl endpoints {service.name}`)",
+            )
+        chosen, why = self._select(table.scores)
+        row = table.scores.endpoints.index(chosen)
+        endpoint = find_endpoint(service, chosen)
+        return pb.SelectEndpointResponse(
+            service=service.name,
+            endpoint=endpoint.id,
+            address=endpoint.address,
+            port=endpoint.port,
+            dns_name=endpoint.dns_name,
+            score=float(table.scores.score[row]),
+            confidence=float(table.scores.confidence[row]),
+            reason=words.reason(why),
+        )
+
+    async def Explain(self, request: pb.ExplainRequest, _: Context) -> pb.ExplainResponse:  # noqa: N802 - gRPC's
+        """Return the reason tree of one weight, with what was seen and what an operator fixed at its roots."""
+        service = find_service(self._picture.services.value, request.service)
+        endpoint = find_endpoint(service, request.endpoint)
+        table = self._picture.weights.value.get(service.name)
+        shown = next(e for e in self.endpoints(service) if e.id == endpoint.id)
+        tree = Reason("weight", why="not decided yet: the first tick of telemetry decides it")
+        if table is not None and endpoint.id in table.endpoints:
+            tree = table.reason(endpoint.id)
+        roots = (*self._operator(service, endpoint.id), _sample(self._loads.of(service.name).get(endpoint.id)))
+        tree = Reason(tree.what, tree.value, tree.unit, tree.why, (*tree.because, *(r for r in roots if r)))
+        return pb.ExplainResponse(endpoint=shown, reason=words.reason(tree))
+
+    async def ListChanges(self, request: pb.ListChangesRequest, _: Context) -> pb.ListChangesResponse:  # noqa: N802 - gRPC's
+        """Return the change log, newest first."""
+        rows = await self._log.changes(
+            limit=min(request.limit or 100, _MOST_CHANGES), before=request.before_revision, service=request.service
+        )
+        return pb.ListChangesResponse(changes=[words.change(row) for row in rows])
+
+    async def GetModel(self, _: pb.GetModelRequest, __: Context) -> pb.GetModelResponse:  # noqa: N802 - gRPC's
+        """Return who forecasts, and the card of the loaded model."""
+        batch, card = self._picture.forecasts.value, self._picture.model_card()
+        shown = words.struct(card) if card else None
+        if batch is None:
+            return pb.GetModelResponse(because="nothing was forecast yet", horizon=HORIZON, card=shown)
+        return pb.GetModelResponse(
+            source=batch.source,
+            version=batch.version,
+            because=batch.because,
+            forecast_at=words.timestamp(self._picture.wall_of(batch.made_at_s)),
+            series=len(batch.keys),
+            step_s=batch.step_s,
+            horizon=HORIZON,
+            card=shown,
+        )
+
+    def endpoints(self, service: Service) -> list[pb.Endpoint]:
+        """Return one service's endpoints with what is decided and seen."""
+        table = self._picture.weights.value.get(service.name)
+        pins = {p.endpoint: p for p in self._picture.pins.value.get(service.name, ())}
+        return words.endpoints(service, table, self._loads.of(service.name), pins)
+
+    def _service(self, service: Service) -> pb.Service:
+        table = self._picture.weights.value.get(service.name)
+        rates = [load.rps for load in self._loads.of(service.name).values() if not math.isnan(load.rps)]
+        return pb.Service(
+            name=service.name,
+            virtual_networks=service.virtual_networks,
+            domains=service.domains,
+            listen_port=service.listen_port,
+            generation=service.generation,
+            policy=words.policy(service.policy),
+            endpoints=len(service.endpoints),
+            available=int((table.weights > 0).sum()) if table else 0,
+            pinned=len(self._picture.pins.value.get(service.name, ())),
+            draining=sum(e.draining for e in service.endpoints),
+            rps=math.fsum(rates) if rates else None,
+            cause=table.cause if table else "",
+        )
+
+    def _operator(self, service: Service, endpoint: EndpointId) -> tuple[Reason, ...]:
+        pins = self._picture.pins.value.get(service.name, ())
+        return tuple(_pinned(p) for p in pins if p.endpoint == endpoint)
+
+
+def _in_sync(node: NodeStatus) -> bool:
+    return all(t.state in _QUIET for t in node.types.values())
+
+
+def _pinned(pin: Pin) -> Reason:
+    value, unit = (pin.share, "of the traffic") if pin.weight is None else (float(pin.weight), "of 1000 = fair share")
+    return Reason("pin", value, unit, pin.reason or "by an operator")
+
+
+def _sample(load: Load | None) -> Reason | None:
+    if load is None:
+        return None
+    units = {"rps": "requests/s", "latency_ms": "ms", "latency_p99_ms": "ms"}
+    parts = tuple(
+        Reason(f.name, getattr(load, f.name), units.get(f.name, ""))
+        for f in fields(load)
+        if not math.isnan(getattr(load, f.name))
+    )
+    return Reason("sample", why="seen in the last tick", because=parts) if parts else None

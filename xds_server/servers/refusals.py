@@ -1,0 +1,87 @@
+"""Refusals over gRPC: what our own APIs answer when a wish is not granted, decided in one place.
+
+Knows which status each kind of refusal becomes. Does not know any API.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, NoReturn
+
+import grpc
+import structlog
+
+from xds_server.domain.names import InvalidName
+from xds_server.domain.policy import InvalidPolicy
+from xds_server.domain.refusal import Kind, Refusal
+from xds_server.ports import Unavailable
+
+_log = structlog.get_logger(__name__)
+_STATUS = {
+    Kind.UNKNOWN: grpc.StatusCode.NOT_FOUND,
+    Kind.INVALID: grpc.StatusCode.INVALID_ARGUMENT,
+    Kind.STALE: grpc.StatusCode.ABORTED,
+    Kind.FORBIDDEN: grpc.StatusCode.FAILED_PRECONDITION,
+}
+
+Context = grpc.aio.ServicerContext[Any, Any]
+Handler = grpc.RpcMethodHandler[Any, Any]
+
+
+def status_of(error: Exception) -> tuple[grpc.StatusCode, str]:
+    """Return status and words for an exception of a method; strangers become INTERNAL and are logged."""
+    if isinstance(error, Refusal):
+        return _STATUS[error.kind], str(error)
+    if isinstance(error, InvalidName | InvalidPolicy):
+        return grpc.StatusCode.INVALID_ARGUMENT, str(error)
+    if isinstance(error, Unavailable):
+        return grpc.StatusCode.UNAVAILABLE, f"{error}; try again in a moment"
+    _log.error("a method of our API failed", exc_info=error)
+    return grpc.StatusCode.INTERNAL, f"{type(error).__name__} in the control plane; its log has the details"
+
+
+class RefusalInterceptor(grpc.aio.ServerInterceptor):
+    """Turns every exception of a unary or server-streaming method into its status."""
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Handler | None:
+        """Wrap the handler that gRPC found; unknown methods pass as they are."""
+        found = await continuation(handler_call_details)
+        if found is None or found.request_streaming:  # reflection and strangers
+            return found
+        if found.response_streaming:
+            return grpc.unary_stream_rpc_method_handler(
+                _streaming(found.unary_stream), found.request_deserializer, found.response_serializer
+            )
+        return grpc.unary_unary_rpc_method_handler(
+            _answering(found.unary_unary), found.request_deserializer, found.response_serializer
+        )
+
+
+def _answering(method: Any) -> Any:
+    async def answer(request: Any, context: Context) -> Any:
+        try:
+            return await method(request, context)
+        except Exception as error:  # noqa: BLE001 - each becomes a status
+            await _refuse(context, error)
+
+    return answer
+
+
+def _streaming(method: Any) -> Any:
+    async def stream(request: Any, context: Context) -> AsyncIterator[Any]:
+        try:
+            async for message in method(request, context):
+                yield message
+        except Exception as error:  # noqa: BLE001 - each becomes a status
+            await _refuse(context, error)
+
+    return stream
+
+
+async def _refuse(context: Context, error: Exception) -> NoReturn:
+    if isinstance(error, grpc.aio.AbortError):
+        raise error
+    await context.abort(*status_of(error))
+    raise AssertionError("abort raises")
