@@ -1,0 +1,29 @@
+"""Logs: one line per event, for people on a terminal, as JSON elsewhere.
+
+Knows structlog. Does not know what is logged.
+"""
+
+import logging
+import sys
+
+import structlog
+
+
+def configure(level: str, form: str) -> None:
+    """Set up logging once. ``form``: text, json, or empty to choose by whether a person watches."""
+    number = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
+    logging.basicConfig(level=number, stream=sys.stderr, format="%(message)s")
+    text = form == "text" or (not form and sys.stderr.isatty())
+    last: structlog.typing.Processor = structlog.dev.ConsoleRenderer() if text else structlog.processors.JSONRenderer()
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.StackInfoRenderer(),
+            *([] if text else [structlog.processors.dict_tracebacks]),
+            last,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )

@@ -1,0 +1,116 @@
+"""xds-server: run the control plane, and what belongs around it.
+
+Knows what a person types and how an error is told. Does not know how anything is done.
+"""
+
+import asyncio
+import sys
+import typing
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import yaml
+from rich.console import Console
+
+from xds_server.cli import bootstrap, demo, model
+from xds_server.config import InvalidConfiguration, Settings, load
+from xds_server.version import __version__
+
+app = typer.Typer(
+    help="An Envoy xDS control plane that knows where the load is going.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(model.app, name="model", help="Train and judge the forecasting model.")
+app.command("bootstrap")(bootstrap.bootstrap)
+app.command("demo")(demo.demo)
+_errors = Console(stderr=True, highlight=False)
+
+ConfigFile = Annotated[
+    Path | None, typer.Option("-c", "--config", help="YAML file; without it, defaults.", show_default=False)
+]
+Flag = Annotated[str | None, typer.Option(show_default=False)]
+
+
+@app.command()
+def serve(
+    config: ConfigFile = None,
+    *,
+    xds: Annotated[str | None, typer.Option(help="Listen here for Envoys, ADDRESS:PORT.", show_default=False)] = None,
+    admin: Annotated[str | None, typer.Option(help="Listen here for xdsctl.", show_default=False)] = None,
+    http: Annotated[
+        str | None, typer.Option(help="Listen here for the SAM API and metrics.", show_default=False)
+    ] = None,
+    insecure: Annotated[bool, typer.Option(help="Allow addresses that others can reach, without TLS.")] = False,
+    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+    log_format: Annotated[str, typer.Option(help="text or json; text when a person watches.")] = "",
+) -> None:
+    """Run the control plane until SIGTERM or Ctrl-C; SIGHUP reads the file again.
+
+    Example: xds-server serve -c config.yaml --log-level debug
+    """
+    flags = _flags({"xds": xds, "admin": admin, "http": http}, insecure=insecure)
+    settings = _load(config, flags)
+    from xds_server import app as composition
+    from xds_server.cli.logs import configure
+
+    configure(log_level, log_format)
+    try:
+        asyncio.run(composition.serve(settings, lambda: load(config, flags)))
+    except composition.CannotStart as error:
+        _fail(str(error))
+
+
+@app.command()
+def check(config: ConfigFile = None) -> None:
+    """Tell everything that is wrong with a configuration; exit 0 when nothing is.
+
+    Example: xds-server check -c config.yaml
+    """
+    settings = _load(config, {})
+    typer.echo(
+        f"{config or 'defaults'}: good: {len(settings.services)} services, "
+        f"{sum(len(s.endpoints) for s in settings.services)} endpoints, {len(settings.pools)} pools"
+    )
+
+
+@app.command("print-config")
+def print_config(config: ConfigFile = None) -> None:
+    """Print the configuration as it would run: file, environment and defaults together.
+
+    Example: XDS_SERVER_TELEMETRY__INTERVAL_S=1 xds-server print-config -c config.yaml
+    """
+    typer.echo(yaml.safe_dump(_load(config, {}).model_dump(mode="json", by_alias=True), sort_keys=False), nl=False)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(__version__)
+
+
+def _flags(listen: dict[str, str | None], *, insecure: bool) -> dict[str, object]:
+    flags: dict[str, object] = {"insecure": True} if insecure else {}
+    given = {name: address for name, address in listen.items() if address}
+    return flags | ({"listen": given} if given else {})
+
+
+def _load(config: Path | None, flags: dict[str, object]) -> Settings:
+    try:
+        return load(config, flags)
+    except InvalidConfiguration as error:
+        _fail(
+            f"{error}\nNothing was started. Mend the lines above; `xds-server check -c {config}` tells when it is good."
+        )
+
+
+def _fail(text: str) -> typing.NoReturn:
+    _errors.print(text, style="red", soft_wrap=True, markup=False)
+    sys.exit(1)
+
+
+def main() -> None:
+    """Run the command line."""
+    app(prog_name="xds-server")

@@ -1,0 +1,93 @@
+"""Publish: services, weights and subnets become every node group's resources in the cache.
+
+Reads services, weight tables, allocations and the connected nodes; writes the cache. Equal bytes are silent there.
+Knows which group a node belongs to. Does not know what a resource looks like, nor who is connected to which stream.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import structlog
+
+from xds_server import metrics
+from xds_server.domain.names import NodeGroup, NodeId, ServiceName, SubnetId
+from xds_server.domain.subnets import Allocation, SubnetPlan
+from xds_server.domain.topology import Node, NodeKind, Service
+from xds_server.domain.weights import WeightTable
+from xds_server.ports import Clock
+from xds_server.resources.translator import Rendering, Translator
+from xds_server.state.cache import GroupCache
+from xds_server.state.watchable import Watchable, any_newer
+
+LINGER_S: Final = 300.0
+"""So long a group without nodes keeps its content: its Envoys usually come back."""
+_log = structlog.get_logger(__name__)
+
+
+class Publish:
+    """The one writer of the cache. ``refusals``: what could not be encoded, and why its last good bytes stand."""
+
+    name = "publish"
+
+    def __init__(
+        self,
+        *,
+        services: Watchable[Mapping[ServiceName, Service]],
+        weights: Watchable[Mapping[ServiceName, WeightTable]],
+        allocations: Watchable[Mapping[SubnetId, Allocation]],
+        plan: Watchable[SubnetPlan],
+        nodes: Watchable[Mapping[NodeId, Node]],
+        cache: GroupCache,
+        clock: Clock,
+    ) -> None:
+        self.refusals: Watchable[Mapping[str, str]] = Watchable({})
+        self._services = services
+        self._weights = weights
+        self._allocations = allocations
+        self._plan = plan
+        self._nodes = nodes
+        self._cache = cache
+        self._clock = clock
+        self._translator = Translator()
+        self._watched: tuple[Watchable[Any], ...] = (services, weights, allocations, plan, nodes)
+        self._seen = [-1] * len(self._watched)
+        self._inhabited_at: dict[NodeGroup, float] = {}
+
+    async def wait(self) -> None:
+        """Return when any of the facts is newer than what was published."""
+        await any_newer(*zip(self._watched, self._seen, strict=True))
+
+    async def step(self) -> None:
+        """Render every group that has nodes, once, and put it into the cache whole."""
+        self._seen = [watched.revision for watched in self._watched]
+        started = self._clock.now()
+        refusals: dict[str, str] = {}
+        inhabited = {node.group: node for node in self._nodes.value.values()}
+        for group, node in inhabited.items():
+            rendering = self._render(node)
+            refusals |= rendering.refusals
+            self._cache.replace(group, rendering.resources)
+        metrics.PUSH_BUILD_SECONDS.observe(self._clock.now() - started)
+        self._forget(inhabited, started)
+        self._tell(refusals)
+
+    def _render(self, node: Node) -> Rendering:
+        if node.kind is NodeKind.SIDECAR:
+            return self._translator.sidecar(node, self._services.value.values(), self._weights.value)
+        appliance = next((a for a in self._plan.value.appliances if a.name == node.appliance), None)
+        if appliance is None:
+            return Rendering()
+        return self._translator.front_end(node, appliance, self._allocations.value.values())
+
+    def _forget(self, inhabited: Mapping[NodeGroup, Node], now: float) -> None:
+        self._inhabited_at |= dict.fromkeys(inhabited, now)
+        for group in [group for group, at in self._inhabited_at.items() if now - at > LINGER_S]:
+            del self._inhabited_at[group]
+            self._cache.drop(group)
+
+    def _tell(self, refusals: dict[str, str]) -> None:
+        if refusals == self.refusals.value:
+            return
+        for subject in refusals.keys() - self.refusals.value.keys():
+            _log.error("cannot be encoded; its last good resources stand", subject=subject, why=refusals[subject])
+        self.refusals.set(refusals)
