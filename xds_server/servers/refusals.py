@@ -4,7 +4,7 @@ Knows which status each kind of refusal becomes. Does not know any API.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeAlias
 
 import grpc
 import structlog
@@ -22,8 +22,8 @@ _STATUS = {
     Kind.FORBIDDEN: grpc.StatusCode.FAILED_PRECONDITION,
 }
 
-Context = grpc.aio.ServicerContext[Any, Any]
-Handler = grpc.RpcMethodHandler[Any, Any]
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
 
 
 def status_of(error: Exception) -> tuple[grpc.StatusCode, str]:
@@ -43,9 +43,9 @@ class RefusalInterceptor(grpc.aio.ServerInterceptor):
 
     async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler]],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> Handler | None:
+    ) -> Handler:
         """Wrap the handler that gRPC found; unknown methods pass as they are."""
         found = await continuation(handler_call_details)
         if found is None or found.request_streaming:  # reflection and strangers

@@ -1,0 +1,135 @@
+"""A fleet as the admin API sees it: two services, scores and weights of one tick, three nodes; no Envoy, no model."""
+
+from dataclasses import dataclass, field
+from random import Random
+
+import numpy as np
+
+from tests.fakes.clock import ManualClock
+from tests.fakes.store import MemoryStore
+from xds_server.controllers.operate import Desk
+from xds_server.domain.forecast import CHANNELS, HORIZON, QUANTILES, ForecastBatch
+from xds_server.domain.names import EndpointId, EndpointKey, NodeGroup, ServiceName, VirtualNetwork
+from xds_server.domain.reason import Reason
+from xds_server.domain.score import ScoreTable
+from xds_server.domain.telemetry import FIELDS, Samples
+from xds_server.domain.topology import Endpoint, Locality, Service
+from xds_server.domain.weights import WeightTable
+from xds_server.servers.admin import Admin
+from xds_server.servers.admin_picture import Picture
+from xds_server.state.watchable import Watchable
+
+CHECKOUT, NAT = ServiceName("checkout"), ServiceName("nat")
+A1, A2, A3 = (EndpointId(f"a{i}") for i in (1, 2, 3))
+GROUP = NodeGroup("envoy/vn-a/r1/z1/127.0.0.1")
+
+
+@dataclass
+class FakeTypeStatus:
+    state: str = "SYNCED"
+    sent_version: str = "v1"
+    acked_version: str = "v1"
+    error: str = ""
+    since: float = 1_700_000_000.0
+
+
+@dataclass
+class FakeNode:
+    id: str
+    group: str = GROUP
+    connected: bool = True
+    streams: int = 1
+    since: float = 1_700_000_000.0
+    user_agent: str = "envoy/1.40"
+    types: dict = field(default_factory=lambda: {"CDS": FakeTypeStatus(), "EDS": FakeTypeStatus()})
+
+
+def services() -> dict[ServiceName, Service]:
+    """Return checkout with three endpoints for vn-a and nat without any for everybody."""
+    place = Locality("r1", "z1")
+    endpoints = tuple(
+        Endpoint(name, "127.0.0.1", 9000 + i, place, dns_name=f"{name}.mesh.test")
+        for i, name in enumerate((A1, A2, A3), 1)
+    )
+    checkout = Service(CHECKOUT, (VirtualNetwork("vn-a"),), ("checkout.internal",), 15001, endpoints=endpoints)
+    return {CHECKOUT: checkout, NAT: Service(NAT)}
+
+
+def scores() -> ScoreTable:
+    """Return a1 best, a2 half as good, a3 excluded."""
+    columns = {
+        "score": [1.0, 0.5, 0.1],
+        "performance_ms": [10.0, 20.0, 90.0],
+        "cost": [1.0, 1.0, 1.0],
+        "proximity": [0.0, 0.0, 0.0],
+        "utility": [1.0, 2.0, 9.0],
+        "confidence": [0.9, 0.8, 0.1],
+    }
+    arrays = {name: np.array(values) for name, values in columns.items()}
+    return ScoreTable(CHECKOUT, (A1, A2, A3), excluded=("", "", "error rate 0.9 is above 0.2"), **arrays)
+
+
+def weights(a1: int = 1333, a2: int = 667, a3: int = 0) -> WeightTable:
+    """Return a weight table over those scores."""
+    terms = {"capacity": ("requests/s", np.array([100.0, 50.0, np.nan]))}
+    causes = ("", "slew limit", "")
+    return WeightTable(CHECKOUT, (A1, A2, A3), np.array([a1, a2, a3]), scores(), terms, causes, "telemetry", 1000.0)
+
+
+def samples(*rps: float) -> Samples:
+    """Return one tick with these requests/s at a1, a2, ..."""
+    values = np.full((len(rps), len(FIELDS)), np.nan, np.float32)
+    values[:, FIELDS.index("rps")] = rps
+    values[:, FIELDS.index("latency_ms")] = 12.5
+    keys = tuple(EndpointKey(CHECKOUT, name) for name, _ in zip((A1, A2, A3), rps, strict=False))
+    return Samples(1000.0, 5.0, keys, values, nodes=3)
+
+
+class Fleet:
+    """The admin servicer over a real desk, a store in memory and pictures that a test sets."""
+
+    def __init__(self, store: MemoryStore | None = None) -> None:
+        self.clock = ManualClock()
+        self.store = store or MemoryStore()
+        self.nodes = {name: FakeNode(name) for name in ("n1", "n2", "n3")}
+        self.versions = {GROUP: "v1"}
+        self.card = {"sha256": "ab12", "horizon": 12}
+        self.weights = Watchable({CHECKOUT: weights()})
+        self.samples = Watchable(samples(60.0, 40.0))
+        shape = (1, len(CHANNELS), HORIZON, len(QUANTILES))
+        forecast = ForecastBatch(
+            (EndpointKey(CHECKOUT, A1),), np.zeros(shape, np.float32), 990.0, 5.0, "patch", "1", ""
+        )
+        self.forecasts = Watchable(forecast)
+        self.levels = ["info"]
+        self.random = Random(1)
+        self.desk = Desk(self.store, self.clock, Watchable(services()), Watchable({}), self._rehearse)
+        self.admin = Admin(self._picture(), self.desk, self._select, self._set_level)
+
+    def _picture(self) -> Picture:
+        return Picture(
+            services=self.desk.services,
+            pins=self.desk.pins,
+            weights=self.weights,
+            samples=self.samples,
+            forecasts=self.forecasts,
+            nodes=lambda: self.nodes,
+            consumers=lambda service: {GROUP} if service.name == CHECKOUT else set(),
+            version_of=lambda group, _: self.versions.get(group),
+            model_card=lambda: self.card,
+            clock=self.clock,
+        )
+
+    def _rehearse(self, service, pins):
+        table = dict(zip((A1, A2, A3), weights().weights.tolist(), strict=True))
+        table |= {p.endpoint: p.weight for p in pins if p.weight}
+        table |= {e.id: 0 for e in service.endpoints if e.draining}
+        return WeightTable(service.name, tuple(table), np.array(list(table.values())))
+
+    def _select(self, table):
+        chosen = self.random.choices(table.endpoints, table.available * table.score)[0]
+        return chosen, Reason("selection", 0.5, "probability")
+
+    def _set_level(self, level):
+        self.levels.append(level)
+        return self.levels[-2]
