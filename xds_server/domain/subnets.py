@@ -3,10 +3,17 @@
 Knows the nouns and their phases. Does not know which block is chosen nor which phase follows.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from ipaddress import IPv4Address, IPv6Address, ip_network
+from typing import Self
 
 from xds_server.domain.names import ApplianceName, NodeId, PoolName, ServiceName, SubnetId
+from xds_server.domain.topology import Appliance, Locality
+
+DEFAULT_MTU = 1500
+DEFAULT_COOL_DOWN_S = 120.0
 
 
 class Phase(StrEnum):
@@ -44,6 +51,16 @@ class Block:
     base: int
     prefix_length: int
 
+    @classmethod
+    def parse(cls, cidr: str) -> Self:
+        """Read ``ADDRESS/LENGTH``; raises ValueError, also when host bits are set."""
+        network = ip_network(cidr)
+        return cls(network.version, int(network.network_address), network.prefixlen)
+
+    def __str__(self) -> str:
+        address = IPv4Address(self.base) if self.version == 4 else IPv6Address(self.base)
+        return f"{address}/{self.prefix_length}"
+
     @property
     def bits(self) -> int:
         """Return the address length in bits."""
@@ -59,10 +76,17 @@ class Block:
         """Return its highest address."""
         return self.base + self.size - 1
 
+    def covers(self, other: "Block") -> bool:
+        """Return whether all of ``other`` lies within."""
+        return self.version == other.version and self.base <= other.base and other.last <= self.last
+
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Prefixes that subnets are carved from, and what they are good for."""
+    """Prefixes that subnets are carved from, and what they are good for.
+
+    No ``security_profiles``: good for any that is defined. ``dns_servers`` and ``mtu`` are handed on to appliances.
+    """
 
     name: PoolName
     prefixes: tuple[Block, ...]
@@ -74,8 +98,48 @@ class Pool:
     min_prefix_length_v6: int = 112
     max_prefix_length_v6: int = 126
     strategy: Strategy = Strategy.BEST_FIT
-    cool_down_s: float = 120.0
+    cool_down_s: float = DEFAULT_COOL_DOWN_S
     exclusions: tuple[Block, ...] = ()
+    dns_servers: tuple[str, ...] = ()
+    mtu: int = DEFAULT_MTU
+
+    def offers(self, security_profile: str) -> bool:
+        """Return whether subnets with that profile may come from here."""
+        return not self.security_profiles or security_profile in self.security_profiles
+
+    def serves(self, version: int) -> bool:
+        """Return whether it has a prefix of that IP version."""
+        return any(prefix.version == version for prefix in self.prefixes)
+
+    def lengths(self, version: int) -> tuple[int, int]:
+        """Return the shortest and the longest prefix length that may be given: largest and smallest subnet."""
+        largest = min((prefix.prefix_length for prefix in self.prefixes if prefix.version == version), default=0)
+        if version == 4:
+            return max(self.min_prefix_length, largest), self.max_prefix_length
+        return max(self.min_prefix_length_v6, largest), self.max_prefix_length_v6
+
+
+@dataclass(frozen=True, slots=True)
+class SubnetPlan:
+    """What operators configured for subnets. ``max_subnets``: per service; ``default`` stands for all others."""
+
+    pools: tuple[Pool, ...] = ()
+    appliances: tuple[Appliance, ...] = ()
+    security_profiles: tuple[str, ...] = ()
+    max_subnets: Mapping[str, int] = field(default_factory=dict)
+
+    def quota(self, service: str) -> int:
+        """Return how many subnets a service may hold at once."""
+        return self.max_subnets.get(service, self.max_subnets.get("default", 64))
+
+    def appliance_of(self, service: str) -> Appliance | None:
+        """Return the appliance that supplies a service; its own name will do as well."""
+        by_service = next((a for a in self.appliances if a.service == service), None)
+        return by_service or next((a for a in self.appliances if a.name == service), None)
+
+    def pool(self, name: str | None) -> Pool | None:
+        """Return the pool of that name."""
+        return next((pool for pool in self.pools if pool.name == name), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +154,19 @@ class SubnetRequest:
     strategy: Strategy | None = None
     ip_version: IpVersion = IpVersion.V4
 
+    @property
+    def versions(self) -> tuple[int, ...]:
+        """Return the IP versions asked for, the main one first."""
+        return {IpVersion.V4: (4,), IpVersion.V6: (6,), IpVersion.DUAL: (4, 6)}[self.ip_version]
+
 
 @dataclass(frozen=True, slots=True)
 class Allocation:
-    """One subnet's life: desired (``request``, ``release_wanted``) and observed (``phase`` and the rest).
+    """One subnet's life: desired (``request``, ``release_wanted``, ``listening``) and observed (``phase``, the rest).
 
-    Times are wall clock, in seconds. ``generation`` grows each time it is placed on another node.
+    Times are wall clock, in seconds. ``generation`` grows each time it is placed on a node, so that an id with its
+    generation names one listener on one node for ever. ``locality``: where that node stands. ``listening``:
+    ``node`` is to serve a listener for it.
     """
 
     id: SubnetId
@@ -107,8 +178,10 @@ class Allocation:
     blocks: tuple[Block, ...] = ()
     appliance: ApplianceName | None = None
     node: NodeId | None = None
+    locality: Locality = field(default_factory=Locality)
     generation: int = 0
     release_wanted: bool = False
+    listening: bool = False
     next_retry_s: float | None = None
     attempts: int = 0
     notes: tuple[str, ...] = field(default=())

@@ -1,0 +1,80 @@
+"""Provision: moves every allocation on: node, listener acknowledged, active; and back: drained, removed, cooling.
+
+Reads: the ledger, the front-end nodes. Writes: moves in the ledger. Knows when to look again. Does not know the rules:
+those are ``decisions.provisioning``.
+"""
+
+import math
+
+from xds_server.controllers.front_ends import FrontEnds, Presence
+from xds_server.controllers.waking import newer_or_due
+from xds_server.decisions.placement import listeners
+from xds_server.decisions.provisioning import Patience, Scene, Sight, next_move
+from xds_server.domain.names import NodeId
+from xds_server.domain.subnets import Allocation, Phase
+from xds_server.ports import Clock
+from xds_server.state.ledger import Ledger, Move
+
+_MOVING = (Phase.PROVISIONING, Phase.ERROR, Phase.RELEASING, Phase.ACTIVE)
+
+
+class Provision:
+    """One move per allocation and step; each move is durable before the next one is thought of."""
+
+    name = "provision"
+
+    def __init__(
+        self, ledger: Ledger, front_ends: FrontEnds, presence: Presence, patience: Patience, clock: Clock
+    ) -> None:
+        self._ledger = ledger
+        self._front_ends = front_ends
+        self._presence = presence
+        self._patience = patience
+        self._clock = clock
+        self._seen = (-1, -1)
+        self._due_s = math.inf
+
+    async def wait(self) -> None:
+        """Wait for a changed ledger, a change among the nodes, or the end of a pause."""
+        await newer_or_due(
+            self._clock,
+            self._due_s - self._clock.wall(),
+            (self._ledger.allocations, self._seen[0]),
+            (self._front_ends.changed, self._seen[1]),
+        )
+
+    async def step(self) -> None:
+        """Move everything that can move."""
+        await self._ledger.load()
+        self._seen = (self._ledger.allocations.revision, self._front_ends.changed.revision)
+        nodes = self._presence.look()
+        load = {node: len(wanted) for node, wanted in listeners(self._ledger.allocations.value.values()).items()}
+        scene = Scene(self._clock.wall(), nodes, load, self._patience)
+        self._due_s = math.inf
+        moves = []
+        for allocation in self._ledger.in_phase(*_MOVING):
+            outcome = next_move(allocation, self._sight(allocation), scene)
+            if isinstance(outcome, Allocation):
+                moves.append(Move(allocation, outcome, outcome.phase.value))
+                _balance(load, allocation, outcome)
+            else:
+                self._due_s = min(self._due_s, outcome)
+        await self._ledger.write(moves, scene.now_s, self.name)
+
+    def _sight(self, allocation: Allocation) -> Sight:
+        node = allocation.node
+        if node is None or allocation.phase is Phase.ERROR:
+            return Sight()
+        missing_s = self._presence.missing_s(node)
+        if missing_s is not None or allocation.phase is Phase.ACTIVE:
+            return Sight(missing_s)
+        if not allocation.listening:
+            return Sight(silent=self._front_ends.silent(allocation))
+        serving = self._front_ends.serving(allocation)
+        return Sight(serving=serving, problem="" if serving else self._front_ends.problem(allocation))
+
+
+def _balance(load: dict[NodeId, int], old: Allocation, new: Allocation) -> None:
+    """Let the next placement of this step see what this one chose."""
+    if new.listening and new.node is not None and not (old.listening and old.node == new.node):
+        load[new.node] = load.get(new.node, 0) + 1

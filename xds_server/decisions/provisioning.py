@@ -1,0 +1,164 @@
+"""Provisioning: the next move of one allocation, from what is known of its node.
+
+Each phase has one rule; a rule returns the moved allocation, or the time at which to look again. Knows the order of
+the steps and how long each may take. Does not know how a node is observed.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from xds_server.decisions.lifecycle import Event, follow
+from xds_server.decisions.placement import place
+from xds_server.domain.names import NodeId
+from xds_server.domain.subnets import Allocation, Phase
+from xds_server.domain.topology import Node
+
+_RETRY_S = (1.0, 2.0, 5.0, 15.0, 60.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait, in seconds; ``drain_s``: from leaving EDS and DNS to the listener's removal."""
+
+    drain_s: float = 2.0
+    provision_timeout_s: float = 60.0
+    node_timeout_s: float = 60.0
+    release_timeout_s: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What is known of an allocation's node now.
+
+    ``missing_s``: for how long it has been away, None while connected. ``serving``: it acknowledged this listener.
+    ``silent``: it acknowledged that this listener is gone. ``problem``: its words of rejection, or ''.
+    """
+
+    missing_s: float | None = None
+    serving: bool = False
+    silent: bool = False
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What else a rule looks at: the wall clock, the connected nodes, how many subnets each has."""
+
+    now_s: float
+    nodes: Mapping[NodeId, Node]
+    load: Mapping[NodeId, int]
+    patience: Patience = Patience()
+
+
+def next_move(allocation: Allocation, sight: Sight, scene: Scene) -> Allocation | float:
+    """Return the allocation one move on, or the wall-clock time to look again (infinite: when something changes)."""
+    rule = _RULES.get(allocation.phase)
+    return rule(allocation, sight, scene) if rule else math.inf
+
+
+def _provision(allocation: Allocation, sight: Sight, scene: Scene) -> Allocation | float:
+    if allocation.node is None or not allocation.listening:
+        return _place(allocation, scene)
+    if sight.serving:
+        return _move(allocation, Event.SERVED, scene, _served_by(allocation.node))
+    if sight.problem:
+        return _fail(allocation, scene, f"node {allocation.node} rejected the listener: {sight.problem}")
+    if sight.missing_s is not None:
+        return _lose(allocation, sight.missing_s, scene)
+    give_up = allocation.since_s + scene.patience.provision_timeout_s
+    if scene.now_s < give_up:
+        return _told(allocation, _placed_on(allocation.node), give_up)
+    return _fail(allocation, scene, f"node {allocation.node} has not acknowledged the listener in time")
+
+
+def _keep(allocation: Allocation, sight: Sight, scene: Scene) -> Allocation | float:
+    """An active subnet moves only when its node is lost; what it serves there is the node's own business."""
+    if sight.missing_s is not None:
+        return _lose(allocation, sight.missing_s, scene)
+    return _told(allocation, _served_by(allocation.node), math.inf)
+
+
+def _retry(allocation: Allocation, _sight: Sight, scene: Scene) -> Allocation | float:
+    due = allocation.next_retry_s or 0.0
+    if scene.now_s < due:
+        return due
+    return _move(allocation, Event.RETRIED, scene, "tried again")
+
+
+def _release(allocation: Allocation, sight: Sight, scene: Scene) -> Allocation | float:
+    patience = scene.patience
+    if allocation.node is None:
+        return _move(allocation, Event.CONFIRMED, scene, "released before any node served it")
+    if allocation.listening:
+        drained = allocation.since_s + patience.drain_s
+        if scene.now_s < drained:
+            return drained
+        moved = _move(allocation, Event.DRAINED, scene, f"waiting for node {allocation.node} to confirm the removal")
+        return replace(moved, listening=False)
+    if sight.silent:
+        return _move(allocation, Event.CONFIRMED, scene, f"node {allocation.node} confirmed the removal")
+    given_up = allocation.since_s + patience.release_timeout_s
+    if scene.now_s < given_up:
+        return given_up
+    why = f"node {allocation.node} did not confirm the removal within {patience.release_timeout_s:g} s"
+    return _move(allocation, Event.CONFIRMED, scene, why)
+
+
+def _place(allocation: Allocation, scene: Scene) -> Allocation | float:
+    """Choose a node. An allocation without one waits, and its reason says for what."""
+    found = place(allocation, scene.nodes.values(), scene.load, avoid=allocation.node)
+    if not isinstance(found, Node):
+        return _told(allocation, found.why, math.inf)
+    moved = _move(allocation, Event.PLACED, scene, _placed_on(found.id))
+    return replace(
+        moved,
+        node=found.id,
+        locality=found.locality,
+        generation=allocation.generation + 1,
+        listening=True,
+        since_s=scene.now_s,
+    )
+
+
+def _lose(allocation: Allocation, missing_s: float, scene: Scene) -> Allocation | float:
+    left = scene.patience.node_timeout_s - missing_s
+    if left > 0:
+        why = f"node {allocation.node} is away; it is placed elsewhere after {scene.patience.node_timeout_s:g} s"
+        return _told(allocation, why, scene.now_s + left)
+    moved = _move(allocation, Event.LOST, scene, f"node {allocation.node} is lost; looking for another")
+    return replace(moved, node=None, listening=False)
+
+
+def _fail(allocation: Allocation, scene: Scene, why: str) -> Allocation:
+    """A failed subnet keeps its block and remembers the node, to avoid it; the listener is taken back."""
+    pause = _RETRY_S[min(allocation.attempts, len(_RETRY_S) - 1)]
+    moved = _move(allocation, Event.FAILED, scene, why)
+    return replace(moved, listening=False, attempts=allocation.attempts + 1, next_retry_s=scene.now_s + pause)
+
+
+def _placed_on(node: NodeId | None) -> str:
+    return f"placed on node {node}, which must acknowledge the listener"
+
+
+def _served_by(node: NodeId | None) -> str:
+    return f"node {node} serves it"
+
+
+def _told(allocation: Allocation, why: str, look_again_s: float) -> Allocation | float:
+    """Nothing to do until then, except that the reason is to say what is waited for."""
+    return look_again_s if allocation.reason == why else replace(allocation, reason=why)
+
+
+def _move(allocation: Allocation, event: Event, scene: Scene, reason: str) -> Allocation:
+    moved = follow(allocation, event, scene.now_s, reason)
+    assert moved is not None  # no rule here ends a life: cooled blocks are freed by ``allocate``
+    return moved
+
+
+_RULES: Mapping[Phase, Callable[[Allocation, Sight, Scene], Allocation | float]] = {
+    Phase.PROVISIONING: _provision,
+    Phase.ACTIVE: _keep,
+    Phase.ERROR: _retry,
+    Phase.RELEASING: _release,
+}
