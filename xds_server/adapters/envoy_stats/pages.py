@@ -89,7 +89,7 @@ def _hosts(page: Any, directory: Directory) -> tuple[Rows, Float64]:
         known = directory.hosts.get(cluster["name"], {})
         for host in cluster.get("host_statuses", ()) if known else ():
             place = host["address"].get("socket_address")
-            row = known.get((_plain(place["address"]), place["port_value"])) if place else None
+            row = known.get((_plain(place["address"]), place["port_value"])) if place is not None else None
             if row is None:
                 continue
             value = {stat["name"]: stat.get("value", 0) for stat in host["stats"]}

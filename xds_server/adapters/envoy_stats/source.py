@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_network
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +53,7 @@ class EnvoyStats:
 
     ``services``: the current services; a reading names the endpoints that are in there. ``allowed_networks``: CIDRs a
     telemetry address must lie in; ``allowed_sockets``: directories a ``unix:`` one must lie in. Used from one event
-    loop; ``close`` ends the process.
+    loop; ``async with`` ends the process.
     """
 
     def __init__(
@@ -87,7 +88,11 @@ class EnvoyStats:
         async with self._alone:
             return await self._read(node.id, address)
 
-    async def close(self) -> None:
+    async def __aenter__(self) -> Self:
+        """Hand it over; the process starts with the first reading."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
         """End the reading process."""
         if self._process is not None:
             self._process.kill()
