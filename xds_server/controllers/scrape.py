@@ -1,0 +1,173 @@
+"""Scrape: reads every connected Envoy once per tick and appends one sample of all endpoints to the history.
+
+Knows when the next tick is, which nodes failed and for how long they are left alone. Does not know Envoy's pages nor
+what the samples are for.
+"""
+
+import asyncio
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from xds_server import metrics
+from xds_server.decisions.capacity import infer_capacity
+from xds_server.decisions.rates import Delta, between, fresh, merge
+from xds_server.domain.names import NodeId, ServiceName
+from xds_server.domain.policy import Policy
+from xds_server.domain.telemetry import FIELDS, CounterPage, Samples
+from xds_server.domain.topology import Node, Service
+from xds_server.ports import Clock, StatsSource, Unavailable
+from xds_server.state.history import History
+
+_MOST_TICKS_ALONE = 12
+
+
+@dataclass(frozen=True, slots=True)
+class ScrapeOptions:
+    """``at_once``: nodes read side by side. ``timeout_s`` ends a reading that its source did not end by itself.
+
+    ``stale_ticks``: a node that could not be read speaks with its last rates for so many ticks, then drops out.
+    """
+
+    at_once: int = 16
+    timeout_s: float = 15.0
+    stale_ticks: float = 3.0
+
+
+@dataclass(slots=True)
+class _Known:
+    """What is remembered of one node between ticks. ``failures`` in a row; left alone until tick ``again``."""
+
+    address: str
+    page: CounterPage | None = None
+    delta: Delta | None = None
+    failures: int = 0
+    again: int = 0
+    problem: str = ""
+
+
+class Scrape:
+    """The step of the scrape controller: the only writer of ``history``."""
+
+    name = "scrape"
+
+    def __init__(  # noqa: PLR0917 - four rooms and the clock, wired by name in one place
+        self,
+        nodes: Callable[[], Sequence[Node]],
+        services: Callable[[], Sequence[Service]],
+        source: StatsSource,
+        history: History,
+        clock: Clock,
+        options: ScrapeOptions | None = None,
+    ) -> None:
+        """Take the connected ``nodes`` and the current ``services``; ticks come every ``history.interval_s``."""
+        self._nodes = nodes
+        self._services = services
+        self._source = source
+        self._history = history
+        self._clock = clock
+        self._options = options or ScrapeOptions()
+        self._known: dict[NodeId, _Known] = {}
+        self._started_s = clock.now()
+        self._tick = -1
+        self._seen_s: dict[ServiceName, float] = {}
+
+    @property
+    def problems(self) -> Mapping[NodeId, str]:
+        """Return why nodes cannot be read now, and when they are tried again."""
+        return {node: known.problem for node, known in self._known.items() if known.problem}
+
+    async def wait(self) -> None:
+        """Return at the next tick of the grid; ticks that a slow step slept through are left out."""
+        interval_s = self._history.interval_s
+        now = self._clock.now()
+        self._tick = max(self._tick + 1, math.ceil((now - self._started_s) / interval_s - 1e-6))
+        await self._clock.sleep(self._started_s + self._tick * interval_s - now)
+
+    async def step(self) -> None:
+        """Read every node that is not left alone, merge, record. One node's failure is that node's alone."""
+        at_s, interval_s = self._clock.now(), self._history.interval_s
+        due = self._due()
+        slots = asyncio.Semaphore(self._options.at_once)
+        async with asyncio.TaskGroup() as group:
+            for node in due:
+                group.create_task(self._read(node, slots))
+        now = self._clock.now()
+        deltas = [known.delta for known in self._known.values() if known.delta is not None]
+        # a sample belongs to the moment its tick began: how long the slowest node took must not bend the time axis
+        samples = merge(fresh(deltas, now, self._options.stale_ticks * interval_s), at_s, interval_s)
+        await self._clock.sleep(0)  # merging many large nodes takes milliseconds: let streams go on in between
+        self._history.append(self._with_capacity(samples))
+        self._tell_ages(deltas, now)
+
+    def _due(self) -> list[Node]:
+        """Forget nodes that left; return those to read now. An address is read once, whoever else names it too."""
+        nodes = sorted((n for n in self._nodes() if n.telemetry), key=lambda n: n.id)
+        present = {n.id: n.telemetry for n in nodes}
+        self._known = {i: known for i, known in self._known.items() if present.get(i) == known.address}
+        due, readers = [], dict[str, NodeId]()
+        for node in nodes:
+            known = self._known.setdefault(node.id, _Known(node.telemetry))
+            if (reader := readers.setdefault(node.telemetry, node.id)) != node.id:
+                known.problem = f"its telemetry address {node.telemetry} is that of {reader}; give it its own"
+                known.page = known.delta = None
+            elif known.again <= self._tick:
+                due.append(node)
+        return due
+
+    async def _read(self, node: Node, slots: asyncio.Semaphore) -> None:
+        try:
+            async with slots, asyncio.timeout(self._options.timeout_s):
+                page = await self._source.read(node)
+        except TimeoutError:
+            self._failed(node, "timeout", f"timeout: no answer within {self._options.timeout_s:g} s")
+        except Unavailable as why:
+            self._failed(node, why.reason, str(why))
+        else:
+            self._heard(node, page)
+
+    def _heard(self, node: Node, page: CounterPage) -> None:
+        known = self._known[node.id]
+        known.failures, known.problem = 0, ""
+        if known.page is None:
+            known.page = page
+        elif delta := between(known.page, page):
+            known.page, known.delta = page, delta
+
+    def _failed(self, node: Node, reason: str, problem: str) -> None:
+        metrics.TELEMETRY_SCRAPE_FAILURES.labels(reason).inc()
+        known = self._known[node.id]
+        alone = min(2**known.failures, _MOST_TICKS_ALONE)
+        known.failures += 1
+        known.again = self._tick + alone
+        again_s = self._started_s + known.again * self._history.interval_s - self._clock.now()
+        known.problem = f"{problem} ({known.failures} in a row; again in {max(again_s, 0.0):.0f} s)"
+
+    def _with_capacity(self, samples: Samples) -> Samples:
+        """Fill in the capacity that rate and latency of this tick tell of, with each service's concurrency."""
+        concurrency = {s.name: s.policy.concurrency for s in self._services()}
+        usual = Policy().concurrency
+        slots = np.array([concurrency.get(key.service, usual) for key in samples.keys], dtype=np.float64)
+        values = samples.values.copy()
+        kappa = infer_capacity(samples.column("rps"), samples.column("latency_ms"), slots)
+        values[:, FIELDS.index("kappa")] = kappa
+        return replace(samples, values=values)
+
+    def _tell_ages(self, deltas: Sequence[Delta], now: float) -> None:
+        """Set the age of every service's newest reading; a service nobody told of yet is as old as we are."""
+        names = {s.name for s in self._services()}
+        for gone in self._seen_s.keys() - names:
+            del self._seen_s[gone]
+            metrics.TELEMETRY_AGE_SECONDS.remove(gone)
+        newest: dict[int, Delta] = {}  # by their keys, which nodes that see the same endpoints share
+        for delta in deltas:
+            held = newest.setdefault(id(delta.keys), delta)
+            if delta.to_s > held.to_s:
+                newest[id(delta.keys)] = delta
+        for delta in newest.values():
+            for name in {key.service for key in delta.keys} & names:
+                self._seen_s[name] = max(self._seen_s.get(name, delta.to_s), delta.to_s)
+        for name in names:
+            metrics.TELEMETRY_AGE_SECONDS.labels(name).set(now - self._seen_s.setdefault(name, self._started_s))
