@@ -1,0 +1,96 @@
+"""Training, tiny but real: torch, checkpoint, ONNX."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="torch not installed: make train-env")
+
+import torch
+
+from tests.fakes import traces
+from xds_server.adapters.onnx_forecaster import OnnxForecaster
+from xds_server.training import card, dataset, export, fit
+from xds_server.training.network import PatchTransformer
+
+pytestmark = pytest.mark.training
+
+
+@pytest.fixture
+def learnt(tmp_path):
+    """Series to learn from."""
+    return dataset.load(traces.small(tmp_path / "traces"), "train")
+
+
+def plan(steps=6, **options):
+    """A plan of a few seconds."""
+    return fit.Plan(steps=steps, batch=32, judge_every=3, threads=1, **options)
+
+
+def nothing(_):
+    """Tell nobody."""
+
+
+def test_an_untrained_network_says_the_last_value():
+    """The head starts at zero."""
+    history = np.random.default_rng(0).normal(50, 5, (3, 200)).astype(np.float32)
+    out = fit.forecast(PatchTransformer(), history)
+    np.testing.assert_allclose(out, np.broadcast_to(history[:, -1, None, None], out.shape), rtol=1e-5)
+
+
+def test_training_learns_something(learnt, tmp_path):
+    """A few steps on waves beat the last value on entities that were held back."""
+    trainer = fit.Trainer(learnt, plan(steps=80), tmp_path)
+    trainer.run(nothing)
+    assert trainer.progress.best < 1
+    assert trainer.progress.judged[0][1] > trainer.progress.best
+
+
+def test_a_run_cut_short_goes_on_as_if_it_had_not_been(learnt, tmp_path):
+    """Half a run, then the other half from the checkpoint, gives the weights of a whole run."""
+    whole = fit.Trainer(learnt, plan(), tmp_path / "whole")
+    whole.run(nothing)
+
+    def cut(progress):
+        if progress.step == 3:
+            raise KeyboardInterrupt
+
+    half = fit.Trainer(learnt, plan(), tmp_path / "half")
+    with pytest.raises(KeyboardInterrupt):
+        half.run(cut)
+    rest = fit.Trainer(learnt, plan(), tmp_path / "half")
+    assert rest.resume()
+    assert rest.progress.step == 3
+    rest.run(nothing)
+    for name, value in whole.network.state_dict().items():
+        torch.testing.assert_close(rest.network.state_dict()[name], value)
+
+
+def test_the_clock_ends_a_run(learnt, tmp_path):
+    """With a wall clock limit training ends long before its steps."""
+    trainer = fit.Trainer(learnt, plan(steps=10**6, minutes=0.01), tmp_path)
+    trainer.run(nothing)
+    assert trainer.progress.step < 1000
+
+
+def test_the_exported_file_answers_as_torch_does(learnt, tmp_path):
+    """One file, dynamic batch, loadable by the service with its card, without a path of this machine inside."""
+    trainer = fit.Trainer(learnt, plan(), tmp_path)
+    network = trainer.run(nothing)
+    model = tmp_path / "m.onnx"
+    export.export(network, model)
+    card.write(
+        card.card(model, opset=export.OPSET, data=learnt, training=trainer.summary(), figures={}), tmp_path / "m.json"
+    )
+    assert sorted(path.name for path in tmp_path.glob("m.*")) == ["m.json", "m.onnx"]
+    assert b"xds_server" not in model.read_bytes()
+    history = np.random.default_rng(1).normal(50, 5, (700, 300)).astype(np.float32)
+    served = OnnxForecaster.load(model).forecast(history)
+    np.testing.assert_allclose(served, fit.forecast(network, history), rtol=1e-3, atol=1e-2)
+
+
+def test_a_model_that_differs_is_not_written(monkeypatch, tmp_path):
+    """If onnxruntime answered otherwise than torch, there is no file."""
+    monkeypatch.setattr(export, "TOLERANCE", -1.0)
+    with pytest.raises(export.NotTheSame):
+        export.export(PatchTransformer(), tmp_path / "m.onnx")
+    assert not (tmp_path / "m.onnx").exists()
