@@ -19,6 +19,8 @@ Path = tuple[Any, ...]
 Step = Callable[[Any, Path, list[str]], None]
 _ANY: Final = "google.protobuf.Any"
 _DURATION: Final = "google.protobuf.Duration"
+_OUTDATED: Final = frozenset({"envoy.extensions.access_loggers.stats.v3.Config.stat_prefix"})
+"""Fields whose rules in xds-protos are older than Envoy 1.40, which takes ``stats_scope`` instead of this one."""
 _WRAPPERS: Final = frozenset(
     f"google.protobuf.{kind}Value"
     for kind in ("Bool", "Bytes", "Double", "Float", "Int32", "Int64", "String", "UInt32", "UInt64")
@@ -88,6 +90,8 @@ def _steps(descriptor: Any) -> tuple[Step, ...]:
 
 def _field_steps(field: Any) -> list[Step]:
     options = field.GetOptions()
+    if field.full_name in _OUTDATED:
+        return []
     rules = options.Extensions[validate_pb2.rules] if options.HasExtension(validate_pb2.rules) else None
     kind = field_rules.kind_of(rules) if rules is not None else None
     if field.message_type is not None and field.message_type.GetOptions().map_entry:
