@@ -44,7 +44,7 @@ class _Known:
     page: CounterPage | None = None
     delta: Delta | None = None
     failures: int = 0
-    again: int = 0
+    again: int = -1
     problem: str = ""
 
 
