@@ -5,7 +5,7 @@ how the bytes were made or who gets them.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 _PREFIX = "type.googleapis.com/"
@@ -56,15 +56,38 @@ class Resource:
     references: tuple[tuple[str, str], ...] = ()
     ttl_s: float | None = None
 
+    frames: dict[str, bytes] = field(default_factory=dict, compare=False, hash=False, repr=False)
+    """Where a server keeps this resource as it stands in responses: encoded once, for every stream."""
+
+
+@dataclass(slots=True, eq=False)
+class Change:
+    """One change of a shelf: what each name it touched held before, and the change that came after it.
+
+    Readers remember the last change they saw and follow ``next``: a change costs each of them what changed, however
+    much they watch, and what everybody has seen is freed by itself.
+    """
+
+    before: Mapping[str, Resource | None]
+    next: "Change | None" = None
+
 
 class Shelf(Protocol):
     """All resources of one type of one node group, at one moment: what a session looks at.
 
-    ``version`` is SotW's ``version_info``; ``revision`` grows with every change of the group's picture.
+    ``ready``: the group was set (its streams wait until it is). ``version``: SotW's ``version_info``. ``last``: the
+    newest change.
     """
 
+    type: ResourceType
+    ready: bool
     version: str
-    revision: int
+    last: Change
+
+    @property
+    def ttls(self) -> Mapping[str, float]:
+        """Return name -> seconds to live, of the resources that have one."""
+        ...
 
     def get(self, name: str) -> Resource | None:
         """Return the resource of that name."""
@@ -74,6 +97,6 @@ class Shelf(Protocol):
         """Return every name, in a stable order."""
         ...
 
-    def changed_since(self, revision: int) -> Iterable[str] | None:
-        """Return the names set or removed after ``revision``; None when that is too long ago to know."""
+    def all(self) -> tuple[Resource, ...]:
+        """Return every resource; the same tuple until something changes."""
         ...

@@ -1,0 +1,96 @@
+"""Groups: what the streams of one node group share: its shelves, its quarantines, and how far a change has come.
+
+Knows which streams look at which type. Does not know what a stream says or how it is served.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from xds_server import metrics
+from xds_server.domain.resource import ResourceType
+from xds_server.state.cache import Picture, TypeShelf
+from xds_server.xds.quarantine import Quarantine
+
+
+class Watcher(Protocol):
+    """A stream, as a group sees it."""
+
+    def wake(self) -> None:
+        """Look again soon."""
+        ...
+
+
+class TypeWatch:
+    """One type of one group: shelf, quarantine, streams that subscribed, and those a change has not reached yet."""
+
+    def __init__(self, shelf: TypeShelf, now: Callable[[], float]) -> None:
+        self.shelf = shelf
+        self.quarantine = Quarantine(shelf)
+        self.pair = (shelf, self.quarantine)
+        self.streams: set[Watcher] = set()
+        self.behind: set[Watcher] = set()
+        self.verdicts = 0  # the quarantine's revision that the streams were told of
+        self._changed_at: float | None = None
+        self._now = now
+        shelf.watchers.add(self.wake)
+
+    def wake(self) -> None:
+        """Something changed: everybody looks again."""
+        if self._changed_at is None:
+            self._changed_at = self._now()
+        self.behind.update(self.streams)
+        for stream in self.streams:
+            stream.wake()
+
+    def wake_streams(self) -> None:
+        """A verdict changed: everybody looks again."""
+        for stream in self.streams:
+            stream.wake()
+
+    def arrived(self, stream: Watcher) -> None:
+        """A stream has answered for all it was sent."""
+        self.behind.discard(stream)
+        if not self.behind and self._changed_at is not None:
+            metrics.CONVERGENCE_SECONDS.observe(self._now() - self._changed_at)
+            self._changed_at = None
+
+    def rejected(self) -> None:
+        """Somebody rejected something: this change never converges."""
+        self.behind.clear()
+        self._changed_at = None
+
+    def leave(self, stream: Watcher) -> None:
+        """Forget a stream that ended."""
+        self.streams.discard(stream)
+        if stream in self.behind:
+            self.arrived(stream)
+
+    def close(self) -> None:
+        """Stop watching the shelf."""
+        self.shelf.watchers.discard(self.wake)
+
+
+class GroupWatch:
+    """All types of one group."""
+
+    def __init__(self, picture: Picture, now: Callable[[], float]) -> None:
+        self.picture = picture
+        self.types: dict[str, TypeWatch] = {}
+        self.open_streams = 0
+        self._now = now
+
+    def watch(self, kind: ResourceType) -> TypeWatch:
+        """Return the watch of a type."""
+        found = self.types.get(kind.url)
+        if found is None:
+            found = self.types[kind.url] = TypeWatch(self.picture.shelf(kind), self._now)
+        return found
+
+    def look(self, kind: ResourceType) -> tuple[TypeShelf, Quarantine]:
+        """Return a type's shelf and quarantine: what a session looks at."""
+        return self.watch(kind).pair
+
+    def close(self) -> None:
+        """Stop watching."""
+        for watch in self.types.values():
+            watch.close()

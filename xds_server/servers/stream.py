@@ -1,0 +1,222 @@
+"""Stream: one xDS client's gRPC stream: bytes in, session, bytes out.
+
+Two tasks: one reads requests, one writes what the session has to say. Level-triggered: whoever changes something only
+wakes the writer, so that a slow reader gets one latest state and nothing queues up.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Any, Final, Protocol
+
+import grpc
+
+from xds_server import metrics
+from xds_server.domain.resource import TYPES, ResourceType
+from xds_server.servers.frames import Framer
+from xds_server.servers.groups import GroupWatch, TypeWatch
+from xds_server.servers.requests import Client, RequestReader
+from xds_server.xds.messages import Heard, Push, Refused
+from xds_server.xds.session import Answer, Session
+from xds_server.xds.subscription import Subscription
+
+_PUSHES: Final = {kind.url: metrics.PUSHES.labels(kind.short) for kind in TYPES.values()}
+_ANSWERS: Final = {
+    (heard, kind.url): counter.labels(kind.short)
+    for heard, counter in ((Heard.ACKED, metrics.ACKS), (Heard.NACKED, metrics.NACKS))
+    for kind in TYPES.values()
+}
+_FOREVER: Final = float("inf")
+
+
+class House(Protocol):
+    """What a stream needs of its server."""
+
+    now: Callable[[], float]
+
+    def admit(self, client: Client, node: Any) -> GroupWatch:
+        """Return the group of a client; raises Refused."""
+        ...
+
+    def session(self, group: GroupWatch, *, delta: bool) -> Session:
+        """Make the session of a new stream."""
+        ...
+
+    def framer(self, *, delta: bool, understands_ttl: bool) -> Framer:
+        """Return who joins its pushes."""
+        ...
+
+    def joined(self, stream: "Stream") -> None:
+        """Take note of an admitted stream."""
+        ...
+
+    def left(self, stream: "Stream") -> None:
+        """Take note of its end."""
+        ...
+
+    def observed(self, watch: TypeWatch, answer: Answer) -> None:
+        """Take note of an answer."""
+        ...
+
+
+class Stream:
+    """One stream. ``end``: why it is to end, once something decided so; None while it lives; Refused with OK: quietly.
+
+    ``writing_since``: when the write that is under way began.
+    """
+
+    __slots__ = (
+        "__weakref__", "_changed", "_context", "_delta", "_framer", "_house", "_reader", "_session", "_task", "_watch",
+        "end", "group", "node_id", "user_agent", "writing_since",
+    )  # fmt: skip
+
+    def __init__(self, house: House, reader: RequestReader, context: Any, *, delta: bool) -> None:
+        self._house = house
+        self._reader = reader
+        self._context = context
+        self._delta = delta
+        self._changed = asyncio.Event()
+        self._session: Session | None = None
+        self._watch: GroupWatch | None = None
+        self._framer: Framer | None = None
+        self.end: Refused | None = None
+        self.node_id = self.group = self.user_agent = ""
+        self.writing_since = _FOREVER
+        self._task: asyncio.Task[None] | None = None
+
+    def wake(self) -> None:
+        """Look again soon."""
+        self._changed.set()
+
+    def stop(self, reason: Refused) -> None:
+        """End soon, for this reason."""
+        self.end = self.end or reason
+        self._changed.set()
+
+    def cancel(self, reason: Refused) -> None:
+        """End now, though a write is under way that nobody reads."""
+        self.stop(reason)
+        if self._task is not None:
+            self._task.cancel()
+
+    def subscriptions(self) -> Iterable[Subscription]:
+        """Return what this stream wants and holds, of every type."""
+        return self._session.subs.values() if self._session is not None else ()
+
+    def subscription(self, kind: ResourceType) -> Subscription | None:
+        """Return what this stream wants and holds of a type."""
+        return self._session.subs.get(kind.url) if self._session is not None else None
+
+    async def run(self) -> None:
+        """Serve the stream until either side ends it. Raises Refused when we do."""
+        self._task = asyncio.current_task()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                reading = tasks.create_task(self._read())
+                await self._write()
+                reading.cancel()
+        finally:
+            self._close()
+        if self.end is not None and self.end.code != "OK":
+            raise self.end
+
+    # ---- requests
+
+    async def _read(self) -> None:
+        try:
+            while (raw := await self._context.read()) is not grpc.aio.EOF:
+                self._receive(raw)
+            self.stop(Refused("OK", "the client has finished"))
+        except Refused as refusal:
+            self.stop(refusal)
+        except (grpc.aio.UsageError, grpc.aio.InternalError) as error:
+            self.stop(Refused("OK", f"the client is gone: {error}"))
+
+    def _receive(self, raw: bytes) -> None:
+        request = self._reader.read(raw)
+        session = self._session or self._admit()
+        known = request.type_url in session.subs
+        answer = session.receive(request, self._house.now())
+        if answer.type is None:
+            metrics.UNKNOWN_TYPES.inc()
+            return
+        assert self._watch is not None
+        watch = self._watch.watch(answer.type)
+        if not known:
+            watch.streams.add(self)
+        if answer.heard is Heard.ACKED or answer.heard is Heard.NACKED:
+            _ANSWERS[answer.heard, answer.type.url].inc()
+            self._house.observed(watch, answer)
+            self._note_arrival(watch)
+        if session.restless():
+            self._changed.set()
+
+    def _admit(self) -> Session:
+        client = self._reader.client
+        assert client is not None
+        self._watch = self._house.admit(client, self._reader.node)
+        self._reader.forget_node()
+        self.node_id, self.user_agent, self.group = client.id, client.user_agent, self._watch.picture.group
+        self._framer = self._house.framer(delta=self._delta, understands_ttl=client.understands_ttl)
+        self._session = self._house.session(self._watch, delta=self._delta)
+        self._watch.open_streams += 1
+        self._house.joined(self)
+        return self._session
+
+    # ---- pushes
+
+    async def _write(self) -> None:
+        try:
+            while self.end is None:
+                self._changed.clear()
+                if self._session is not None:
+                    await self._send_all(self._session)
+                await self._wait()
+        except (grpc.aio.UsageError, grpc.aio.InternalError) as error:
+            self.stop(Refused("OK", f"the client is gone: {error}"))
+
+    async def _send_all(self, session: Session) -> None:
+        now = self._house.now()
+        pushes = session.pushes(now)
+        for push in pushes:
+            await self._send(push, now)
+        assert self._watch is not None
+        for watch in self._watch.types.values():
+            if watch.behind:
+                self._note_arrival(watch)
+
+    async def _send(self, push: Push, now: float) -> None:
+        assert self._framer is not None
+        data = self._framer.join(push)
+        self.writing_since = now
+        await self._context.write(data)
+        self.writing_since = _FOREVER
+        _PUSHES[push.type.url].inc()
+        metrics.RESPONSE_BYTES.observe(len(data))
+
+    async def _wait(self) -> None:
+        """Wait until something changed, or the session wants to be asked again."""
+        if self._changed.is_set():
+            return
+        at = self._session.wake_at if self._session is not None else _FOREVER
+        timer = None
+        if at != _FOREVER:
+            timer = asyncio.get_running_loop().call_later(max(0.0, at - self._house.now()), self._changed.set)
+        try:
+            await self._changed.wait()
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    def _note_arrival(self, watch: TypeWatch) -> None:
+        sub = self.subscription(watch.shelf.type)
+        if self in watch.behind and sub is not None and not (sub.flights or sub.debts) and sub.seen.next is None:
+            watch.arrived(self)
+
+    def _close(self) -> None:
+        if self._session is None or self._watch is None:
+            return
+        self._session.leave()
+        for watch in self._watch.types.values():
+            watch.leave(self)
+        self._watch.open_streams -= 1
+        self._house.left(self)

@@ -1,0 +1,106 @@
+"""Quarantine: what the nodes of one group learned about each version of each resource of one type.
+
+A version that a node rejected before any node accepted it goes to nobody else; new joiners get the last good one. An
+acceptance by anybody, before or after, lifts it: then the rejection concerns one node alone. Newer content lifts it;
+the same bytes set again do not (CONTRACTS.md, Quarantine). Shared by all sessions of the group; knows no session.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from xds_server.domain.resource import Resource, Shelf
+
+
+@dataclass(slots=True)
+class Verdict:
+    """Why a version is held back. ``guilty``: it was alone to blame; otherwise one of several suspects.
+
+    ``accusers``: sessions that rejected it and may try it once more alone; ``trier``: the one that is doing so.
+    """
+
+    version: str
+    words: str
+    at: float
+    guilty: bool
+    accusers: set[int] = field(default_factory=set)
+    trier: int | None = None
+
+
+class Quarantine:
+    """``good``: the last accepted resource of each name. ``bad``: verdicts. ``revision`` grows when a view changes."""
+
+    __slots__ = ("_last_acquitted", "_shelf", "bad", "good", "revision")
+
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
+        self.good: dict[str, Resource] = {}
+        self.bad: dict[str, Verdict] = {}
+        self.revision = 0
+        self._last_acquitted: tuple[Resource, ...] | None = None
+
+    def verdict(self, resource: Resource) -> Verdict | None:
+        """Return why this version is held back, or None."""
+        found = self.bad.get(resource.name)
+        return found if found is not None and found.version == resource.version else None
+
+    def proven(self, resource: Resource) -> bool:
+        """Return whether some node of the group accepted this version."""
+        good = self.good.get(resource.name)
+        return good is not None and good.version == resource.version
+
+    def acquit(self, resources: tuple[Resource, ...]) -> None:
+        """A node accepted these."""
+        if resources is self._last_acquitted and not self.bad:
+            return
+        for resource in resources:
+            if self.verdict(resource) is not None:
+                del self.bad[resource.name]
+                self.revision += 1
+            current = self._shelf.get(resource.name)
+            if resource is current or self.good.get(resource.name) is not current:
+                self.good[resource.name] = resource
+        self._last_acquitted = resources
+        self._forget_the_removed()
+
+    def accuse(self, resource: Resource, words: str, accuser: int, *, guilty: bool, now: float) -> None:
+        """A node rejected this version, which nobody has accepted."""
+        verdict = self.verdict(resource)
+        if verdict is None:
+            verdict = self.bad[resource.name] = Verdict(resource.version, words, now, guilty)
+        verdict.accusers.add(accuser)
+        if guilty:
+            verdict.guilty, verdict.words, verdict.trier = True, words, None
+        self.revision += 1
+
+    def may_try(self, resource: Resource, session: int) -> bool:
+        """Claim a suspect, to be sent alone to one node; False when it is not in doubt or somebody else tries it."""
+        verdict = self.verdict(resource)
+        if verdict is None or verdict.guilty or verdict.trier not in {None, session}:
+            return False
+        if verdict.accusers and session not in verdict.accusers:
+            return False
+        verdict.trier = session
+        return True
+
+    def suspects(self) -> Iterable[str]:
+        """Return the names in doubt."""
+        return [name for name, verdict in self.bad.items() if not verdict.guilty]
+
+    def leave(self, session: int) -> None:
+        """A session ended: what it was trying may be tried by another."""
+        for verdict in self.bad.values():
+            verdict.accusers.discard(session)
+            if verdict.trier == session:
+                verdict.trier = None
+                self.revision += 1
+
+    def held_back(self) -> int:
+        """Return how many resources are held back now."""
+        return sum(1 for name, v in self.bad.items() if (r := self._shelf.get(name)) and r.version == v.version)
+
+    def _forget_the_removed(self) -> None:
+        if len(self.good) + len(self.bad) <= 2 * len(self._shelf.all()) + 64:
+            return
+        there = set(self._shelf.names())
+        self.good = {name: resource for name, resource in self.good.items() if name in there}
+        self.bad = {name: verdict for name, verdict in self.bad.items() if name in there}

@@ -1,0 +1,258 @@
+"""Session: one stream, either dialect, every type: requests in, pushes out. No I/O; time is an argument.
+
+Knows order (clusters, endpoints, listeners, routes; removals last), one unanswered push per type, the pace of pushes,
+and what a rejection means. Does not know bytes, tasks, sockets, nor how it is woken.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from xds_server.domain.limits import Limits
+from xds_server.domain.resource import CDS, EDS, LDS, TYPES, Resource, ResourceType, Shelf
+from xds_server.xds import rejection
+from xds_server.xds.messages import DeltaRequest, Heard, Push, Refused, Request, SotwRequest
+from xds_server.xds.ordering import sorted_by_rank
+from xds_server.xds.plan import Plan, Planner, full_set, pay
+from xds_server.xds.quarantine import Quarantine
+from xds_server.xds.subscription import NEVER, Flight, Subscription
+
+_HOLDABLE: Final = frozenset({CDS.url, LDS.url})  # Envoy withholds their ACK while anything warms
+_MOST_FLIGHTS: Final = 8
+_FOREVER: Final = float("inf")
+
+
+@dataclass(slots=True)
+class Answer:
+    """What a request turned out to be. ``names``: the resources that were rejected; ``version``: what was answered."""
+
+    heard: Heard
+    type: ResourceType | None = None
+    version: str = ""
+    words: str = ""
+    names: tuple[str, ...] = ()
+
+
+class Session:
+    """One stream. ``look`` gives a type's shelf and its group's quarantine; ``id`` tells sessions of a process apart.
+
+    ``wake_at``: when ``pushes`` is worth asking again though nothing happened; set by ``pushes``.
+    """
+
+    __slots__ = ("_count", "_delta", "_limits", "_look", "_ordered", "id", "subs", "timeouts", "wake_at")
+
+    def __init__(
+        self, look: Callable[[ResourceType], tuple[Shelf, Quarantine]], limits: Limits, *, session_id: int, delta: bool
+    ) -> None:
+        self._look = look
+        self._limits = limits
+        self._delta = delta
+        self._count = 0
+        self._ordered: list[Subscription] = []
+        self.id = session_id
+        self.subs: dict[str, Subscription] = {}
+        self.timeouts = 0  # how often order gave up waiting
+        self.wake_at = _FOREVER
+
+    # ---- requests
+
+    def receive(self, request: Request, now: float) -> Answer:
+        """Take one request. Raises Refused when it must end the stream."""
+        kind = TYPES.get(request.type_url)
+        if kind is None:
+            if not request.type_url:
+                raise Refused(
+                    "INVALID_ARGUMENT", "type_url is empty; on an aggregated stream every request names its type"
+                )
+            return Answer(Heard.UNKNOWN)
+        sub = self.subs.get(kind.url)
+        first = sub is None
+        if sub is None:
+            sub = self._subscribe(kind, now)
+        flights = sub.settle(request.nonce) if request.nonce and not first else []
+        answer = self._answered(sub, flights, request, now)
+        if isinstance(request, DeltaRequest):
+            shift = sub.wish.adjust(request.subscribe, request.unsubscribe, first=first)
+            sub.ask(shift, request.held if first else {})
+            if first:
+                # Envoy waits for an answer to its wildcard even if there is nothing to say.
+                sub.due, sub.fresh = sub.wish.wildcard and not request.held, not request.held
+        else:
+            self._say(sub, request, answer, first=first)
+        if len(sub.wish.names) > self._limits.max_names:
+            raise Refused(
+                "RESOURCE_EXHAUSTED",
+                f"{len(sub.wish.names)} {kind.short} names on one stream; at most {self._limits.max_names} are allowed"
+                " (limit max_names)",
+            )
+        return answer
+
+    def _subscribe(self, kind: ResourceType, now: float) -> Subscription:
+        sub = self.subs[kind.url] = Subscription(self._look(kind)[0], now)
+        sub.due = True
+        self._ordered = sorted_by_rank(self.subs)
+        return sub
+
+    def _say(self, sub: Subscription, request: SotwRequest, answer: Answer, *, first: bool) -> None:
+        """Take the names of a SotW request, unless a newer response makes it stale."""
+        if first:
+            sub.fresh = not request.version
+        elif request.nonce and request.nonce != sub.nonce:
+            if answer.heard is Heard.ASKED:
+                answer.heard = Heard.STALE
+            return
+        shift = sub.wish.say(request.names)
+        if shift.asked or shift.everything or shift.narrowed or first:
+            sub.ask(shift, {})
+
+    def _answered(self, sub: Subscription, flights: list[Flight], request: Request, now: float) -> Answer:
+        if not flights:
+            return Answer(Heard.ASKED, sub.type)
+        version = flights[-1].version
+        sub.since = now
+        quarantine = self._look(sub.type)[1]
+        if request.error is None:
+            rejection.accepted(sub, quarantine, flights)
+            return Answer(Heard.ACKED, sub.type, version)
+        names = rejection.rejected(sub, quarantine, flights, request.error, session=self.id, now=now)
+        return Answer(Heard.NACKED, sub.type, version, sub.error, names)
+
+    def leave(self) -> None:
+        """End: give back what this session was trying."""
+        for sub in self._ordered:
+            self._look(sub.type)[1].leave(self.id)
+
+    # ---- pushes
+
+    def restless(self) -> bool:
+        """Return whether an answer may have set something free to be sent."""
+        return any(sub.debts or sub.due or sub.trials for sub in self._ordered)
+
+    def pushes(self, now: float) -> list[Push]:
+        """Return what to send now, in order; ``wake_at`` then says when to ask again."""
+        self.wake_at = _FOREVER
+        for sub in self._ordered:
+            if sub.seen.next is not None:
+                sub.look()
+        made = []
+        for sub in self._ordered:
+            push = self._push(sub, now)
+            if push is not None:
+                made.append(push)
+        return made
+
+    def _push(self, sub: Subscription, now: float) -> Push | None:
+        if not sub.shelf.ready:
+            return None
+        if not (sub.debts or sub.due or sub.trials):
+            return self._heartbeat(sub, now) if sub.shelf.ttls else None
+        opens = self._opens_at(sub, now)
+        if now < opens:
+            self.wake_at = min(self.wake_at, opens)
+            return None
+        return self._compose(sub, now) or (self._heartbeat(sub, now) if sub.shelf.ttls else None)
+
+    def _opens_at(self, sub: Subscription, now: float) -> float:
+        """Return when the next push of a type may go out: law 4 and the debounce."""
+        if sub.flights:
+            held = sub.flights[-1].at + self._limits.ack_hold_s
+            return held if sub.type.url in _HOLDABLE and sub.debts else _FOREVER
+        if sub.urgent or sub.due:
+            return now
+        return sub.last_push + min(self._limits.debounce_s, self._limits.debounce_max_s)
+
+    def _compose(self, sub: Subscription, now: float) -> Push | None:
+        quarantine = self._look(sub.type)[1]
+        waited = sub.held_since is not None and now - sub.held_since >= self._limits.order_timeout_s
+        planner = Planner(self.subs, self._look, self._delta, patient=not waited)
+        plan = planner.plan(sub, quarantine)
+        trial = None
+        if not plan and not sub.due and not sub.flights and (quarantine.bad or sub.trials):
+            trial = rejection.next_trial(sub, quarantine, self.id)
+            plan = planner.plan(sub, quarantine, trial) if trial else plan
+        self._note_waiting(sub, plan, now, gave_up=waited)
+        if not (plan or sub.due) or (plan.waits and self._unknown_stays(sub, plan)):
+            return None
+        return self._send(sub, plan, now, trial)
+
+    def _unknown_stays(self, sub: Subscription, plan: Plan) -> bool:
+        """Return whether a complete SotW response cannot be told yet: silence about a name would be its removal."""
+        return not self._delta and sub.type.complete and any(sub.debts[name] is NEVER for name in plan.waits)
+
+    def _note_waiting(self, sub: Subscription, plan: Plan, now: float, *, gave_up: bool) -> None:
+        sub.waiting_for = "; ".join(sorted(plan.waits.values())[:3])
+        if gave_up:
+            self.timeouts += 1
+            sub.held_since = None
+        if not plan.waits:
+            sub.held_since = None
+            return
+        if sub.held_since is None:
+            sub.held_since = now
+        self.wake_at = min(self.wake_at, sub.held_since + self._limits.order_timeout_s)
+
+    def _send(self, sub: Subscription, plan: Plan, now: float, trial: str | None) -> Push | None:
+        before = pay(sub, plan)
+        resources: tuple[Resource, ...] | None = tuple(plan.sends.values())
+        if not self._delta and sub.type.complete:
+            resources = full_set(sub)
+            if resources is None:  # cannot be: names whose content is unknown were paid or made us wait
+                raise AssertionError(f"{sub.type.short}: a full response with an unknown name")
+        assert resources is not None
+        if trial is None:
+            sub.due = sub.urgent = sub.fresh = False
+        push = self._launch(sub, now, Push(sub.type, self._nonce(), sub.shelf.version, resources, tuple(plan.gone)))
+        sub.flights.append(Flight(push.nonce, push.version, now, resources, before, trial))
+        if len(sub.flights) > _MOST_FLIGHTS:
+            self._merge_oldest(sub.flights)
+        if sub.type.url == CDS.url:
+            self._endpoints_again(plan)
+        return push
+
+    def _launch(self, sub: Subscription, now: float, push: Push) -> Push:
+        if not sub.flights:
+            sub.since = now
+        sub.nonce, sub.sent_version, sub.last_push = push.nonce, push.version, now
+        sub.heartbeat_at = now
+        return push
+
+    def _nonce(self) -> str:
+        self._count += 1
+        return str(self._count)
+
+    @staticmethod
+    def _merge_oldest(flights: list[Flight]) -> None:
+        oldest, second = flights.pop(0), flights[0]
+        newer = {resource.name for resource in second.resources}
+        second.resources = (*(r for r in oldest.resources if r.name not in newer), *second.resources)
+        second.before = {**second.before, **oldest.before}
+
+    def _endpoints_again(self, plan: Plan) -> None:
+        """A changed cluster warms until its load assignment comes again, though that did not change (ENVOY_FACTS 3)."""
+        endpoints = self.subs.get(EDS.url)
+        if endpoints is None:
+            return
+        for resource in plan.sends.values():
+            for url, name in resource.references:
+                if url != EDS.url or name in endpoints.debts or not endpoints.wish.wants(name):
+                    continue
+                if endpoints.shelf.get(name) is not None:
+                    endpoints.debts[name] = NEVER
+                    endpoints.urgent = True
+
+    def _heartbeat(self, sub: Subscription, now: float) -> Push | None:
+        """Renew the time to live of what the client holds, twice within the shortest of them."""
+        if sub.flights:
+            return None
+        held = (name for name in sub.shelf.ttls if name not in sub.debts and sub.wish.wants(name))
+        mortal = tuple(resource for name in held if (resource := sub.shelf.get(name)) is not None)
+        if not mortal:
+            return None
+        at = sub.heartbeat_at + min(sub.shelf.ttls[r.name] for r in mortal) / 2
+        if now < at:
+            self.wake_at = min(self.wake_at, at)
+            return None
+        push = Push(sub.type, self._nonce(), sub.shelf.version, heartbeats=mortal)
+        self._launch(sub, now, push)
+        sub.flights.append(Flight(push.nonce, push.version, now, (), {}))
+        return push
