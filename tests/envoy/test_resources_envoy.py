@@ -130,6 +130,26 @@ async def test_draining_most_endpoints_keeps_them_without_traffic(run_envoy, run
         assert await ask(port, 40) == {200: 40}
 
 
+async def test_attempts_without_an_answer_make_no_noise(run_envoy, free_port):
+    """An endpoint that refuses and one that hangs up have no latency, and leave no error in Envoy's log."""
+
+    async def hang_up(_, writer) -> None:
+        writer.close()
+
+    port, node = free_port(), Node(NodeId("sidecar-1"))
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
+        places = (free_port(), server.sockets[0].getsockname()[1])
+        ends = tuple(Endpoint(EndpointId(f"e{i}"), "127.0.0.1", p) for i, p in enumerate(places))
+        facts = Service(CHECKOUT, listen_port=port, endpoints=ends)
+        resources = Translator().sidecar(node, [facts], {}).resources
+        async with plain_ads(resources) as ads:
+            envoy = await run_envoy("sidecar", as_yaml(bootstrap(node, f"127.0.0.1:{ads.port}")))
+            await ads.acknowledged(resources)
+            assert await ask(port, 10) == {503: 10}
+            await envoy.stop()  # so that the log is whole
+    assert "[error]" not in envoy.log.read_text()
+
+
 async def test_front_end_serves_its_subnet(run_envoy, run_backends, free_port):
     """A front-end node listens on the subnet's address only and forwards to what stands behind the appliance."""
     backend = (await run_backends(1.0, work_ms=0.5))[0]

@@ -4,12 +4,18 @@ Knows the recipe of ENVOY_FACTS.md section 1. Does not know who reads the series
 """
 
 from functools import cache
+from typing import Final
 
 from envoy.config.accesslog.v3 import accesslog_pb2
 from envoy.extensions.access_loggers.stats.v3 import stats_pb2
 
 from xds_server.domain.telemetry import ENDPOINT_LABEL, LATENCY_STAT, METADATA, SERVICE_LABEL
 from xds_server.resources.payloads import wrapped
+
+_ANSWERED: Final = {
+    "comparison": {"op": "GE", "value": {"default_value": 100, "runtime_key": f"{METADATA}.lowest_logged_status"}}
+}
+"""An attempt without an answer has status 0 and no latency; to log it would be an error in Envoy's own log."""
 
 
 @cache
@@ -31,7 +37,9 @@ def attempt_log() -> accesslog_pb2.AccessLog:
     }
     config = stats_pb2.Config(histograms=[latency])
     config.MergeFromString(_scope(prefix))
-    return accesslog_pb2.AccessLog(name="envoy.access_loggers.stats", typed_config=wrapped(config))
+    return accesslog_pb2.AccessLog(
+        name="envoy.access_loggers.stats", filter={"status_code_filter": _ANSWERED}, typed_config=wrapped(config)
+    )
 
 
 def _scope(prefix: str) -> bytes:

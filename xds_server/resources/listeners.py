@@ -24,8 +24,8 @@ from xds_server.resources.sources import ads
 
 _HTTP: Final = "envoy.filters.network.http_connection_manager"
 _ROUTER: Final = "envoy.filters.http.router"
-_BUFFER: Final = {"value": 32_768}
-"""Per connection, in bytes (Envoy's advice for edges)."""
+_BUFFER_BYTES: Final = 32_768
+"""Per connection at the edge (Envoy's advice)."""
 
 
 def service_listener(service: Service, listen_address: str) -> Resource:
@@ -55,6 +55,7 @@ def subnet_listener(appliance: Appliance, allocation: Allocation) -> Resource:
     places = [(network_of(block, None).ip_address, appliance.port) for block in allocation.blocks]
     listener = _listener(listener_name(allocation), places, manager)
     listener.freebind.value = True
+    listener.per_connection_buffer_limit_bytes.value = _BUFFER_BYTES
     return encode(listener)
 
 
@@ -77,7 +78,6 @@ def _listener(name: str, places: list[tuple[str, int]], manager: Any) -> Any:
         name=name,
         address=address_of(address, port),
         additional_addresses=[{"address": address_of(other, number)} for other, number in more],
-        per_connection_buffer_limit_bytes=_BUFFER,
         filter_chains=[{"filters": [{"name": _HTTP, "typed_config": wrapped(manager)}]}],
     )
 

@@ -57,7 +57,9 @@ class Translator:
                     key = (service.name, node.listen_address)
                     self._add(rendering, key, service_listener, service, node.listen_address)
                 else:
-                    rendering.refusals[service.name] = f"port {service.listen_port} is {first!r}'s; change listen_port"
+                    rendering.refusals[service.name] = (
+                        f"listen_port {service.listen_port} belongs to {first!r} already; give it one of its own"
+                    )
         return rendering
 
     def front_end(self, node: Node, appliance: Appliance, allocations: Iterable[Allocation]) -> Rendering:
