@@ -1,0 +1,184 @@
+"""Weigh: telemetry, forecast, policy and pins become weights; a picture that changes nothing is silence.
+
+Reads samples, forecasts, services and pins; writes ``weights`` (what is to be published, only when it changed) and
+``decided`` (every service's latest table, with fresh numbers, for those who ask why). Knows when to decide again. Does
+not know the law, which is ``decisions.weighting``.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+import structlog
+
+from xds_server import metrics
+from xds_server.controllers.waking import newer_or_due
+from xds_server.decisions.roster import Roster, distance_of, index_of, outlook_of, roster_of, rows_of, sighting_of
+from xds_server.decisions.weighting import LawState, Picture, decide
+from xds_server.domain.forecast import ForecastBatch
+from xds_server.domain.names import EndpointId, EndpointKey, NodeId, ServiceName
+from xds_server.domain.policy import Pin
+from xds_server.domain.telemetry import Samples
+from xds_server.domain.topology import Node, NodeKind, Service
+from xds_server.domain.weights import WeightTable
+from xds_server.ports import Clock
+from xds_server.state.watchable import Watchable
+
+Tables = Mapping[ServiceName, WeightTable]
+Rows = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
+
+MOST_SERIES: Final = 2_000
+"""Endpoints that get series of their own in the metrics."""
+GRACE: Final = 0.6
+"""Part of a tick that the forecast of a new sample is waited for; the model's own deadline is half a tick."""
+LATE: Final = 1.25
+"""Ticks after which a step comes without news: pins expire and telemetry ages by themselves."""
+PATIENCE: Final = 3
+"""Ticks without a forecast after which nobody waits for one."""
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What weights are made of. ``nodes``: the clients now connected, for how far they are from endpoints."""
+
+    samples: Watchable[Samples | None]
+    forecasts: Watchable[ForecastBatch | None]
+    services: Watchable[Mapping[ServiceName, Service]]
+    pins: Watchable[Mapping[ServiceName, tuple[Pin, ...]]]
+    nodes: Callable[[], Mapping[NodeId, Node]] = dict
+
+
+class Layout:
+    """Where each service's rows are in the keys of somebody's arrays; worked out again only when either changed."""
+
+    def __init__(self) -> None:
+        self._keys: Sequence[EndpointKey] | None = None
+        self._index: Mapping[tuple[str, str], int] = {}
+        self._rows: dict[ServiceName, tuple[tuple[EndpointId, ...], Rows]] = {}
+
+    def rows(self, keys: Sequence[EndpointKey], roster: Roster) -> Rows:
+        """Return the rows of a roster's endpoints, -1 where there is none."""
+        if keys is not self._keys:
+            if keys != self._keys:
+                self._index, self._rows = index_of(keys), {}
+            self._keys = keys
+        name = roster.service.name
+        known = self._rows.get(name)
+        if known is None or known[0] is not roster.endpoints:
+            known = self._rows[name] = (roster.endpoints, rows_of(roster, self._index))
+        return known[1]
+
+
+class WeighStep:
+    """A controller's step (see ``base``).
+
+    ``interval_s``: a tick; a step comes with every sample, and soon after a tick without one.
+    ``publish_delay_s``: from a decision to Envoys using it; forecasts are looked up half a tick after that.
+    ``remembered``: the weights published before a restart; until telemetry says otherwise they stay in force.
+    """
+
+    name = "weigh"
+
+    def __init__(
+        self,
+        sources: Sources,
+        clock: Clock,
+        interval_s: float,
+        *,
+        publish_delay_s: float = 0.2,
+        remembered: Mapping[ServiceName, Mapping[EndpointId, int]] | None = None,
+    ) -> None:
+        self.weights: Watchable[Tables] = Watchable({})
+        self.decided: Watchable[Tables] = Watchable({})
+        self._sources = sources
+        self._clock = clock
+        self._interval_s = interval_s
+        self._ahead_s = publish_delay_s + interval_s / 2
+        self._remembered = dict(remembered or {})
+        self._states: dict[ServiceName, LawState] = {}
+        self._samples_rows, self._forecast_rows = Layout(), Layout()
+        self._seen = (-1, -1, -1, -1)
+        self._decided_at_s = -np.inf
+        self._series: dict[tuple[str, str], None] = {}
+
+    async def wait(self) -> None:
+        """Return when something is newer, or a tick has passed; a new sample's forecast is waited for a little."""
+        s, (samples, forecasts, services, pins) = self._sources, self._seen
+        rest_s = self._decided_at_s + LATE * self._interval_s - self._clock.now()
+        watched = ((s.samples, samples), (s.forecasts, forecasts), (s.services, services), (s.pins, pins))
+        await newer_or_due(self._clock, max(rest_s, 0.0), *watched)
+        sample, forecast = s.samples.value, s.forecasts.value
+        if sample is None or forecast is None or s.samples.revision == samples:
+            return
+        behind_s = sample.at_s - forecast.made_at_s
+        if 0 < behind_s < PATIENCE * self._interval_s:
+            known = s.forecasts.revision
+            await newer_or_due(self._clock, GRACE * self._interval_s, (s.forecasts, known), *watched[2:])
+
+    async def step(self) -> None:
+        """Decide every service; record what changed."""
+        s = self._sources
+        self._seen = (s.samples.revision, s.forecasts.revision, s.services.revision, s.pins.revision)
+        self._decided_at_s = self._clock.now()
+        for gone in self._states.keys() - s.services.value.keys():
+            del self._states[gone]
+        tables = {}
+        for name, service in s.services.value.items():
+            self._states[name], tables[name] = decide(*self._picture(service, s.pins.value.get(name, ())))
+        changed = [table for table in tables.values() if table.cause]
+        self.decided.set(tables)
+        if changed or tables.keys() != self.weights.value.keys():
+            self.weights.set({name: t if t.cause else self.weights.value.get(name, t) for name, t in tables.items()})
+        self._count(tables, changed)
+
+    def rehearse(self, service: Service, pins: tuple[Pin, ...]) -> WeightTable | None:
+        """Decide a service as it might be, on the current picture, without publishing or remembering anything."""
+        if service.name not in self._states:
+            return None
+        picture, state = self._picture(service, pins)
+        return decide(picture, replace(state, pushed_s=-np.inf))[1]
+
+    def _picture(self, service: Service, pins: tuple[Pin, ...]) -> tuple[Picture, LawState]:
+        """Return what there is to decide from for one service, and what the law remembers of it."""
+        state = self._states.get(service.name)
+        roster = state.roster if state and state.roster.service is service else roster_of(service)
+        if state is None:
+            state = LawState.start(roster, self._remembered.get(service.name))
+        elif state.roster.endpoints == roster.endpoints:
+            state = state.follow(roster)
+        samples, batch = self._sources.samples.value, self._sources.forecasts.value
+        now = self._clock.now()
+        tick = outlook = None
+        if samples is not None:
+            tick = sighting_of(samples, self._samples_rows.rows(samples.keys, roster))
+        if batch is not None:
+            outlook = outlook_of(batch, self._forecast_rows.rows(batch.keys, roster), now + self._ahead_s)
+        clients = [
+            node.locality
+            for node in self._sources.nodes().values()
+            if node.kind is NodeKind.SIDECAR and node.virtual_network in service.virtual_networks
+        ]
+        return Picture(roster, tick, outlook, pins, distance_of(service, clients), now, self._clock.wall()), state
+
+    def _count(self, tables: Tables, changed: Sequence[WeightTable]) -> None:
+        for table in changed:
+            metrics.WEIGHT_CHANGES.labels(table.service, table.cause).inc()
+            _log.info("weights changed", service=table.service, cause=table.cause, endpoints=len(table.endpoints))
+        shown: dict[tuple[str, str], None] = {}
+        for table in tables.values():
+            if table.scores is None:
+                continue
+            if len(table.endpoints):
+                metrics.MODEL_CONFIDENCE.labels(table.service).set(float(table.scores.confidence.mean()))
+            room = MOST_SERIES - len(shown)
+            rows = zip(table.endpoints[:room], table.weights.tolist(), table.scores.score.tolist(), strict=False)
+            for endpoint, weight, score in rows:
+                shown[table.service, endpoint] = None
+                metrics.ENDPOINT_WEIGHT.labels(table.service, endpoint).set(weight)
+                metrics.ENDPOINT_SCORE.labels(table.service, endpoint).set(score)
+        for gone in self._series.keys() - shown.keys():
+            metrics.ENDPOINT_WEIGHT.remove(*gone)
+            metrics.ENDPOINT_SCORE.remove(*gone)
+        self._series = shown

@@ -1,0 +1,239 @@
+"""Estimate: what is known of each endpoint (memory), and what is believed of it next (estimate).
+
+Knows smoothing, the gate between forecast and reaction, and caution where little was seen (AI_FACTS sections 2.1, 2.2).
+Does not know scores, shares or weights.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xds_server.decisions.capacity import EWMA, infer_capacity, smooth
+from xds_server.decisions.roster import Outlook, Roster, Rows, Sighting, exact_sum, kin_median, taken
+from xds_server.decisions.scoring import failure_factor
+from xds_server.decisions.trust import BackTest, confidence
+from xds_server.domain.forecast import CHANNELS, MEDIAN, QUANTILES
+from xds_server.domain.policy import Guardrails
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+RPS, LATENCY, ERRORS, KAPPA = range(len(CHANNELS))
+P10, P30, P90 = (QUANTILES.index(q) for q in (0.1, 0.3, 0.9))
+BOUNDS: Final = np.array([[0.0, 1e9], [1e-3, 3.6e6], [0.0, 1.0], [1e-3, 1e7]])
+"""Lowest and highest believable value per channel, in its unit: beyond, a value is cut; negative ones are unseen."""
+ENOUGH: Final = 10.0
+"""Requests in one tick that make its mean a full sample; fewer move a level by less, which then remembers longer."""
+LOSE: Final = 0.2
+"""Part of the count of requests seen that a full sample replaces: so much of them a level still remembers."""
+THIN: Final = 3.0
+"""Decaying count of requests at which an endpoint's own capacity counts as much as that of its kind."""
+UNSURE: Final = 0.5
+"""Below this confidence capacity is taken more and more at its 30th percentile."""
+P30_SIGMA: Final = 0.524
+"""How many standard errors the 30th percentile of a normal lies below its middle."""
+NODES_KEEP: Final = 0.95
+ALIKE: Final = 0.10
+ALIKE_SIGMA: Final = 3.0
+STICKY: Final = 1.5
+"""A capacity within ALIKE, or ALIKE_SIGMA standard errors, of the median is taken as the median; it takes STICKY times
+that to be told apart again. So endpoints that are alike get exactly equal weights."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Memory:
+    """What telemetry told so far, per row. ``level``: smoothed, rows x len(CHANNELS), NaN where unknown.
+
+    ``latest``: the last tick alone, same shape. ``requests``: decaying count seen. ``seen_s``: when last. ``load``:
+    requests/s of all, smoothed on its own: the sum of smoothed parts would swing with every shift between them.
+    ``nodes``: how many usually report, ``reporting``: how many did last. ``sampled_s``: the last tick
+    taken in, the ``ticks``-th.
+    """
+
+    level: Floats
+    latest: Floats
+    requests: Floats
+    seen_s: Floats
+    alike: Flags
+    backtest: BackTest
+    load: float = np.nan
+    nodes: float = 0.0
+    reporting: int = 0
+    ticks: int = 0
+    sampled_s: float = -np.inf
+    interval_s: float = 1.0
+
+    @classmethod
+    def blank(cls, rows: int) -> "Memory":
+        """Return a memory that has seen nothing."""
+        unknown = np.full((rows, len(CHANNELS)), np.nan)
+        never = np.full(rows, -np.inf)
+        flags = np.zeros(rows, np.bool_)
+        return cls(unknown, unknown, np.zeros(rows), never, flags, BackTest.blank(rows, len(CHANNELS)))
+
+    def take(self, rows: Rows) -> "Memory":
+        """Follow endpoints into a new order of rows; -1 is a newcomer."""
+        return replace(
+            self,
+            level=taken(self.level, rows),
+            latest=taken(self.latest, rows),
+            requests=taken(self.requests, rows, 0.0),
+            seen_s=taken(self.seen_s, rows, -np.inf),
+            alike=taken(self.alike, rows, 0.0) > 0,
+            backtest=self.backtest.take(rows),
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Estimate:
+    """What is believed of the next tick, per row: ``used`` = trust x forecast + (1 - trust) x reactive.
+
+    All rows x len(CHANNELS): ``reactive``, ``forecast`` (median; NaN without one), ``trust``, ``used``. ``kappa``:
+    capacity in successes/s as weights use it: cautious, shrunk toward its kind where thin, equal where alike; positive.
+    ``load``: requests/s of the whole service.
+    """
+
+    reactive: Floats
+    forecast: Floats
+    trust: Floats
+    used: Floats
+    confidence: Floats
+    kappa: Floats
+    alike: Flags
+    load: float
+
+
+def observe(memory: Memory, tick: Sighting, concurrency: float, forget_ticks: int) -> Memory:
+    """Take one tick of telemetry in; the same tick twice changes nothing."""
+    if tick.at_s == memory.sampled_s:
+        return memory
+    sample, requests = _believable(tick, concurrency)
+    heard = requests > 0
+    if not heard.any() and tick.nodes <= 0:
+        return memory
+    evidence = np.minimum(1, requests / ENOUGH)
+    seen_s = np.where(heard, tick.at_s, memory.seen_s)
+    gone = tick.at_s - seen_s > forget_ticks * tick.interval_s
+    level = smooth(memory.level, sample, evidence[:, None])
+    load = exact_sum(np.nan_to_num(sample[:, RPS]))
+    level[:, RPS] = np.where(heard, level[:, RPS], memory.level[:, RPS] * (1 - EWMA))
+    level[gone] = np.nan
+    return Memory(
+        level=level,
+        latest=sample,
+        requests=np.where(gone, 0, memory.requests * (1 - LOSE * evidence) + requests),
+        seen_s=seen_s,
+        alike=memory.alike,
+        backtest=memory.backtest.mature(tick.at_s, tick.interval_s, sample),
+        load=load if np.isnan(memory.load) else memory.load + EWMA * (load - memory.load),
+        nodes=max(float(tick.nodes), memory.nodes * NODES_KEEP),
+        reporting=tick.nodes,
+        ticks=memory.ticks + 1,
+        sampled_s=tick.at_s,
+        interval_s=tick.interval_s,
+    )
+
+
+def expect(memory: Memory, outlook: Outlook | None) -> Memory:
+    """Keep a forecast for its back-test."""
+    if outlook is None:
+        return memory
+    last = np.where(np.isnan(memory.latest), memory.level, memory.latest)
+    kept = memory.backtest.remember(outlook.made_at_s, outlook.due_s, outlook.quantiles[:, :, MEDIAN], last)
+    return replace(memory, backtest=kept)
+
+
+def estimate(memory: Memory, outlook: Outlook | None, roster: Roster, rails: Guardrails, now_s: float) -> Estimate:
+    """Believe: blend, be cautious, shrink what is thin, equal what is alike. At trust 0 the forecast has no part."""
+    quantiles = _usable(outlook, memory.level)
+    told = np.isfinite(quantiles[:, :, MEDIAN])
+    trust = np.where(told, memory.backtest.trust(rails.gate), 0.0)
+    sure = confidence(
+        memory.requests,
+        np.maximum(0, now_s - memory.seen_s) / memory.interval_s,
+        memory.reporting / memory.nodes if memory.nodes else 0.0,
+        _width(quantiles[:, KAPPA]) * trust[:, KAPPA],
+        rails.forget_ticks,
+    )
+    used = _blend(trust, quantiles[:, :, MEDIAN], memory.level)
+    caution = np.clip(1 - sure / UNSURE, 0, 1)
+    error = 1 / np.sqrt(np.maximum(memory.requests, 4))
+    capacity = _blend(
+        trust[:, KAPPA],
+        quantiles[:, KAPPA, MEDIAN] - caution * (quantiles[:, KAPPA, MEDIAN] - quantiles[:, KAPPA, P30]),
+        memory.level[:, KAPPA] * np.exp(-P30_SIGMA * caution * error),
+    )
+    capacity = capacity / failure_factor(used[:, LATENCY], used[:, ERRORS])
+    kappa, alike = _alike(_shrunk(roster, capacity, memory.requests), error, memory.alike)
+    return Estimate(
+        reactive=memory.level,
+        forecast=quantiles[:, :, MEDIAN],
+        trust=trust,
+        used=used,
+        confidence=sure,
+        kappa=kappa,
+        alike=alike,
+        load=max(0.0, float(np.nan_to_num(memory.load)) + exact_sum(np.nan_to_num(used - memory.level)[:, RPS])),
+    )
+
+
+def _believable(tick: Sighting, concurrency: float) -> tuple[Floats, Floats]:
+    """Return a tick's channels (NaN where nothing believable was seen) and the requests that speak for them.
+
+    An endpoint that answers nothing while requests are waiting is not unseen but slow: a tick long, at least.
+    """
+    requests = np.clip(np.nan_to_num(tick.column("requests"), nan=0, posinf=0), 0, 1e9)
+    waiting = np.clip(np.nan_to_num(tick.column("in_flight"), nan=0, posinf=0), 0, 1e9)
+    sample = np.column_stack([tick.column(name) for name in CHANNELS])
+    hung = (requests == 0) & (waiting > 0)
+    if hung.any():
+        sample[hung, RPS] = waiting[hung] / tick.interval_s
+        sample[hung, LATENCY] = 1000 * tick.interval_s
+        sample[hung, ERRORS] = np.nan
+        sample[hung, KAPPA] = np.nan
+    unseen = ~np.isfinite(sample) | (sample < 0)
+    sample = np.where(unseen, np.nan, np.clip(sample, BOUNDS[:, 0], BOUNDS[:, 1]))
+    unknown = np.isnan(sample[:, KAPPA])
+    if unknown.any():
+        rows = sample[unknown]
+        sample[unknown, KAPPA] = infer_capacity(rows[:, RPS], rows[:, LATENCY], concurrency)
+    heard = np.where(hung, waiting, requests)
+    sample[heard == 0] = np.nan
+    return sample, heard
+
+
+def _usable(outlook: Outlook | None, level: Floats) -> Floats:
+    """Return the forecast's quantiles within believable bounds, NaN where there is none or no level to stand beside."""
+    if outlook is None:
+        return np.full((*level.shape, len(QUANTILES)), np.nan)
+    cut = np.clip(outlook.quantiles, BOUNDS[:, :1], BOUNDS[:, 1:])
+    whole = np.isfinite(outlook.quantiles).all(axis=2) & np.isfinite(level)
+    return np.where(whole[:, :, None], cut, np.nan)
+
+
+def _width(quantiles: Floats) -> Floats:
+    """Return the 80 % interval relative to the median, 0 where there is no forecast."""
+    return np.nan_to_num((quantiles[:, P90] - quantiles[:, P10]) / np.maximum(quantiles[:, MEDIAN], 1e-9))
+
+
+def _blend(trust: Floats, forecast: Floats, reactive: Floats) -> Floats:
+    return np.where(trust > 0, trust * forecast + (1 - trust) * reactive, reactive)
+
+
+def _shrunk(roster: Roster, capacity: Floats, requests: Floats) -> Floats:
+    """Pull capacities of which little was seen toward the median of their kind; the unknown become the median."""
+    typical = kin_median(roster, capacity)
+    typical = np.where(np.isnan(typical), 1.0, typical)
+    own = np.where(np.isnan(capacity), typical, capacity)
+    return np.asarray(typical * (own / typical) ** (requests / (requests + THIN)))
+
+
+def _alike(kappa: Floats, error: Floats, before: Flags) -> tuple[Floats, Flags]:
+    """Take capacities as equal that differ from the median by no more than noise (with hysteresis)."""
+    ordered = np.sort(kappa)
+    typical = float(ordered[len(ordered) // 2]) if len(ordered) else 1.0
+    within = np.maximum(ALIKE, ALIKE_SIGMA * error) * np.where(before, STICKY, 1.0)
+    alike = np.abs(np.log(kappa / typical)) <= within
+    return np.where(alike, typical, kappa), alike

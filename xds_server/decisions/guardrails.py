@@ -1,0 +1,118 @@
+"""Guardrails: how far weights may go in one tick, and when they need not move at all.
+
+Knows bounds of change, the floor, damping, the dead band and integers (AI_FACTS section 2.4). Does not know why a share
+is wished for.
+"""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xds_server.decisions.roster import exact_sum, middle
+from xds_server.decisions.solve import rising_zero
+from xds_server.domain.policy import Guardrails
+from xds_server.domain.weights import FAIR
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+LEAST: Final = 1 / FAIR
+"""No share is below this part of the fair one: it is weight 1."""
+SLOW_START: Final = 0.2
+"""What a newcomer starts with, of the median weight of the others; then it rises like everybody."""
+MARKED: Final = 1.4
+"""A step by this factor of one endpoint's share is worth a push, however small its part of the total."""
+PICKS: Final = 10.0
+"""Picks per endpoint that each Envoy should make between two pushes: a push restarts its schedule (ENVOY_FACTS 2)."""
+LONGEST_SPACING: Final = 30.0
+"""Ticks after which even a service without traffic may get new weights."""
+ROUNDING: Final = 2e-3
+
+
+def shares_before(weights: Ints) -> Floats:
+    """Return the shares that weights stand for; newcomers (weight 0) get their slow start. Sums to 1.
+
+    Weights that were rounded down from the same number of endpoints are taken as they are: what is compared with the
+    bounds of change is then exactly what was published.
+    """
+    if not len(weights):
+        return np.zeros(0)
+    typical = middle(weights[weights > 0].astype(np.float64))
+    if np.isnan(typical):
+        return np.full(len(weights), 1 / len(weights))
+    start = np.where(weights > 0, weights, max(1.0, SLOW_START * typical))
+    whole = exact_sum(start)
+    usual = FAIR * len(weights)
+    return np.asarray(start / (usual if 1 - ROUNDING <= whole / usual <= 1 else whole))
+
+
+def without_newcomers(weights: Ints) -> Floats:
+    """Return the shares that weights stand for, newcomers (weight 0) at the median of the others. Sums to 1."""
+    typical = middle(weights[weights > 0].astype(np.float64))
+    shares = np.where(weights > 0, weights, 1.0 if np.isnan(typical) else typical)
+    return np.asarray(shares / exact_sum(shares))
+
+
+def guarded(before: Floats, wish: Floats, rails: Guardrails) -> Floats:
+    """Move shares toward the wish as far as the guardrails allow in one tick; sums to 1, as both arguments do.
+
+    Damped; a rest smaller than the dead band is taken at once, so that weights arrive instead of creeping. Then the
+    nearest multiple of the wish that keeps every share within [max_fall, max_rise] of what it was and above the floor.
+    """
+    if not len(before):
+        return before
+    damped = before + rails.damping * (wish - before)
+    if total_variation(damped, wish) < rails.dead_band:
+        damped = wish
+    floor = max(rails.floor, LEAST) / len(before)
+    low = np.maximum(before * rails.max_fall, np.minimum(floor, before * rails.max_rise))
+    high = np.maximum(before * rails.max_rise, low)
+    return fitted(np.maximum(damped, LEAST / len(before)), low, high)
+
+
+def fitted(wish: Floats, low: Floats, high: Floats) -> Floats:
+    """Return clip(scale x wish, low, high) with the scale at which it sums to 1 (water filling).
+
+    Where no scale does (bounds that exclude each other) the nearer bound is scaled instead.
+    """
+    if (least := exact_sum(low)) >= 1:
+        return np.asarray(low / least)
+    if (most := exact_sum(high)) <= 1:
+        return np.asarray(high / most)
+    clipped = np.clip(wish, low, high)
+    if abs(exact_sum(clipped) - 1) <= 1e-9:
+        return clipped
+    first, last = float(np.log((low / wish).min())), float(np.log((high / wish).max()))
+    scale = rising_zero(lambda x: exact_sum(np.clip(np.exp(x) * wish, low, high)) - 1, first, last)
+    return np.asarray(np.clip(np.exp(scale) * wish, low, high))
+
+
+def total_variation(one: Floats, other: Floats) -> float:
+    """Return the part of all traffic that goes elsewhere under ``other`` than under ``one``, 0..1."""
+    return exact_sum(np.abs(one - other)) / 2
+
+
+def worth_a_push(before: Floats, after: Floats, wish: Floats, rails: Guardrails) -> bool:
+    """Tell whether a change is material: beyond the dead band, marked for one endpoint, or equality regained."""
+    if total_variation(before, after) >= rails.dead_band:
+        return True
+    marked = np.log(min(MARKED, rails.max_rise**0.9))
+    if np.abs(np.log(after / before)).max() >= marked:
+        return True
+    return bool(np.ptp(wish) == 0 and np.ptp(integers(before)) > 0)
+
+
+def spacing_s(rows: int, load: float, nodes: float, interval_s: float) -> float:
+    """Return the least seconds between pushes: a tick, or what PICKS per endpoint take at this load per node."""
+    per_node = load / max(nodes, 1.0)
+    picks_s = PICKS * rows / per_node if per_node > 0 else np.inf
+    return float(min(max(picks_s, 0.9 * interval_s), LONGEST_SPACING * interval_s))
+
+
+def integers(shares: Floats) -> Ints:
+    """Return shares as integers with FAIR for a fair one: each at least 1, together at most FAIR x rows.
+
+    Rounded down row by row, so that equal shares are equal weights and the order of rows has no say.
+    """
+    return np.maximum(np.floor(shares * (FAIR * len(shares)) + 1e-6), 1).astype(np.int64)

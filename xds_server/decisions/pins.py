@@ -1,0 +1,70 @@
+"""Pins: weights that an operator fixed, laid over what the law decided.
+
+Knows when a pin is in force and what a pinned share means as a weight. Does not know who may pin.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xds_server.domain.names import EndpointId
+from xds_server.domain.policy import Pin
+from xds_server.domain.weights import FAIR
+
+Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+MOST_SHARE: Final = 0.999
+MOST_TOTAL: Final = 2**32 - 1
+"""Sums of weights above this are refused by grpc-go and wrap elsewhere (ENVOY_FACTS section 2)."""
+
+
+def in_force(pins: Iterable[Pin], wall_s: float) -> tuple[Pin, ...]:
+    """Return the pins that have not expired."""
+    return tuple(pin for pin in pins if pin.expires_at_s > wall_s)
+
+
+def pinned_rows(endpoints: tuple[EndpointId, ...], pins: Iterable[Pin]) -> dict[int, Pin]:
+    """Return row -> pin; pins of endpoints that are gone are ignored, the last pin of one endpoint counts."""
+    wanted = {pin.endpoint: pin for pin in pins}
+    return {row: wanted[endpoint] for row, endpoint in enumerate(endpoints) if endpoint in wanted} if wanted else {}
+
+
+def overlaid(weights: Ints, pinned: Mapping[int, Pin]) -> Ints:
+    """Return the weights with pins in force; rows of weight 0 (no traffic) stay 0.
+
+    A pinned share is of the weight of all endpoints, the others at their fair total: a pin does not move because the
+    law moves somebody else.
+    """
+    rows = [row for row in pinned if weights[row] > 0]
+    if not rows:
+        return weights
+    out = weights.copy()
+    most = MOST_TOTAL // len(weights)
+    for row in rows:
+        out[row] = _bounded(pinned[row].weight or 1, most)
+    shared = {row: share for row in rows if (share := pinned[row].share) is not None}
+    if shared:
+        free = int((weights > 0).sum()) - len(rows)
+        others = FAIR * free + sum(int(out[row]) for row in rows if row not in shared)
+        whole = sum(shared.values())
+        scale = min(1.0, MOST_SHARE / whole) if whole > 0 else 1.0
+        total = others / (1 - whole * scale) if others else FAIR * len(rows)
+        for row, share in shared.items():
+            out[row] = _bounded(round(share * scale * total), most)
+    return out
+
+
+def unlaid(weights: Ints, rows: Flags) -> Ints:
+    """Guess what the law gave to pinned ``rows`` when only published weights are known: what the others leave."""
+    count = int((rows & (weights > 0)).sum())
+    if not count:
+        return weights
+    left = FAIR * int((weights > 0).sum()) - int(weights[~rows].sum())
+    return np.where(rows & (weights > 0), max(left // count, 1), weights)
+
+
+def _bounded(weight: int, most: int) -> int:
+    return min(max(weight, 1), most)

@@ -1,0 +1,147 @@
+"""Scoring: how good each endpoint is, with its parts, and which ones may not get traffic at all.
+
+Knows the formulas of AI_FACTS section 2.5. Does not know capacities, shares or weights.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xds_server.decisions.roster import Roster, kin_median, middle
+from xds_server.domain.policy import Preference, Thresholds
+from xds_server.domain.score import ScoreTable
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+MOST_ERRORS: Final = 0.99
+"""An error rate is cut here before it divides."""
+ENOUGH_REQUESTS: Final = 10.0
+"""Requests (decaying count) that must have been seen before a threshold may exclude an endpoint."""
+RETURN: Final = 0.8
+"""An excluded endpoint comes back at this part of the threshold: it must not flap."""
+PANIC: Final = 0.5
+"""When fewer of the endpoints than this pass the thresholds, the thresholds are ignored: the few that are left would
+drown under the load of the many, as in Envoy's panic routing."""
+DRAINING: Final = "draining"
+PANIC_WORDS: Final = "panic: too few endpoints pass the thresholds, so that all are used"
+DRAINED_WORDS: Final = "panic: every endpoint is draining, so that all are used"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Measured:
+    """What scoring rests on, per row: NaN latency where nothing is known.
+
+    ``requests``: decaying count seen. ``proximity``: path round trip in ms, or locality distance; lower is nearer.
+    """
+
+    latency_ms: Floats
+    error_rate: Floats
+    requests: Floats
+    confidence: Floats
+    proximity: Floats
+
+
+def failure_factor(latency_ms: Floats, error_rate: Floats) -> Floats:
+    """Return how many times its latency a request costs because attempts fail, per row; 1 where nothing is known.
+
+    A failed attempt is repeated, and counts at least the median latency: who fails fast must never look fast.
+    """
+    typical = middle(latency_ms)
+    failed = np.clip(np.nan_to_num(error_rate), 0, MOST_ERRORS)
+    short = np.nan_to_num(np.maximum(typical / latency_ms - 1, 0))
+    return np.asarray((1 + failed * short) / (1 - failed))
+
+
+def performance_ms(roster: Roster, latency_ms: Floats, error_rate: Floats) -> Floats:
+    """Return T_i = latency / (1 - error rate) in ms: what a request costs here, repeats after errors included.
+
+    Unknown latency is the median of like endpoints; 1 ms when nobody's is known.
+    """
+    known = np.where(np.isnan(latency_ms), kin_median(roster, latency_ms), latency_ms)
+    return np.where(np.isnan(known), 1.0, known) * failure_factor(known, error_rate)
+
+
+def score(
+    roster: Roster, measured: Measured, preference: Preference, limits: Thresholds, before: tuple[str, ...]
+) -> tuple[ScoreTable, str]:
+    """Score every endpoint; return the table and the words of a panic ('' when there is none).
+
+    score_i = min u / u_i over the available (the best has 1), u_i = w_perf T_i/T_ref + w_cost c_i/c_ref + w_prox
+    r_i/r_ref, refs = medians over the available; a zero ref drops its term. ``before``: why each was excluded so far.
+    """
+    performance = performance_ms(roster, measured.latency_ms, measured.error_rate)
+    why = _beyond_thresholds(measured, limits, before)
+    available, panic = _available(roster, why)
+    utility = _utility(preference, (performance, roster.cost, measured.proximity), available)
+    scores = _relative(utility, available)
+    poor = available & (scores < limits.min_score)  # the best has 1, so that somebody always stays
+    if poor.any() and not panic:
+        why[poor] = [f"score {s:.3f} is below {limits.min_score:g}" for s in scores[poor]]
+        available, panic = _available(roster, why)
+        scores = _relative(utility, available)
+    excluded = np.where(available, "", np.where(roster.draining, DRAINING, why))
+    table = ScoreTable(
+        service=roster.service.name,
+        endpoints=roster.endpoints,
+        score=scores,
+        performance_ms=performance,
+        cost=roster.cost,
+        proximity=measured.proximity,
+        utility=utility,
+        confidence=measured.confidence,
+        excluded=tuple(excluded.tolist()),
+    )
+    return table, panic
+
+
+def price_s(table: ScoreTable, preference: Preference) -> Floats:
+    """Return what cost and proximity are worth per request, in seconds of delay, per row."""
+    available = table.available
+    reference_s = middle(table.performance_ms[available]) / 1000
+    dear = preference.cost * _over_median(table.cost, available)
+    far = preference.proximity * _over_median(table.proximity, available)
+    return np.asarray(np.nan_to_num(reference_s * (dear + far) / preference.performance), np.float64)
+
+
+def _utility(preference: Preference, parts: tuple[Floats, Floats, Floats], available: Flags) -> Floats:
+    counts = (preference.performance, preference.cost, preference.proximity)
+    terms = [w * _over_median(part, available) for w, part in zip(counts, parts, strict=True)]
+    return terms[0] + terms[1] + terms[2]
+
+
+def _relative(utility: Floats, available: Flags) -> Floats:
+    best = utility[available].min() if available.any() else 0.0
+    return np.clip(best / np.maximum(utility, 1e-12), 0, 1) if best > 0 else np.ones_like(utility)
+
+
+def _over_median(part: Floats, available: Flags) -> Floats:
+    reference = middle(part[available])
+    return np.nan_to_num(part / reference, nan=1.0) if reference > 0 else np.zeros_like(part)
+
+
+def _beyond_thresholds(measured: Measured, limits: Thresholds, before: tuple[str, ...]) -> NDArray[np.object_]:
+    """Return per row why it is beyond a threshold, '' where it is not."""
+    out = np.array([bool(why) and why != DRAINING for why in before], np.bool_)
+    factor = np.where(out, RETURN, 1.0)
+    heard = (measured.requests >= ENOUGH_REQUESTS) | out
+    with np.errstate(invalid="ignore"):
+        failing = heard & (measured.error_rate > limits.max_error_rate * factor)
+        slow = heard & (measured.latency_ms > limits.max_latency_ms * factor)
+    why = np.full(len(out), "", np.object_)
+    why[slow] = [f"latency {v:.0f} ms is above {limits.max_latency_ms:g}" for v in measured.latency_ms[slow]]
+    why[failing] = [f"error rate {v:.3f} is above {limits.max_error_rate:g}" for v in measured.error_rate[failing]]
+    return why
+
+
+def _available(roster: Roster, why: NDArray[np.object_]) -> tuple[Flags, str]:
+    """Return who may get traffic, and the words of a panic."""
+    eligible = ~roster.draining
+    if not eligible.any():
+        return np.ones_like(eligible), DRAINED_WORDS if len(eligible) else ""
+    passing = eligible & (why == "")
+    if passing.sum() < PANIC * eligible.sum():
+        return eligible, PANIC_WORDS
+    return passing, ""

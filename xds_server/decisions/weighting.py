@@ -1,0 +1,224 @@
+"""Weighting: the whole control law as one pure function of what is known and what was decided before.
+
+Knows the order of the law: observe, estimate, score, solve, guard, pin, and when silence is right (AI_FACTS section 2).
+Does not know where the picture comes from nor who publishes the table.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xds_server.decisions import guardrails
+from xds_server.decisions.estimate import ERRORS, LATENCY, Estimate, Memory, estimate, expect, observe
+from xds_server.decisions.explain import KEPT, LOST, STEADY, Decided, Move, last_words, terms_of
+from xds_server.decisions.pins import in_force, overlaid, pinned_rows, unlaid
+from xds_server.decisions.roster import Outlook, Roster, Rows, Sighting, taken
+from xds_server.decisions.scoring import Measured, price_s, score
+from xds_server.decisions.solve import solve
+from xds_server.domain.names import EndpointId
+from xds_server.domain.policy import Pin
+from xds_server.domain.weights import WeightTable
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+FIRST, MEMBERSHIP, AVAILABILITY, PANIC = "first", "membership", "availability", "panic"
+PINNED, LAW, EQUAL, STALE = "pin", "law", "equal", "stale"
+CAUSES: Final = (FIRST, MEMBERSHIP, AVAILABILITY, PANIC, PINNED, LAW, EQUAL, STALE)
+"""Why a table differs from the one before; a bounded set, fit for a metric label."""
+NONE: Final = -1
+WARM_UP: Final = 5
+"""Ticks of telemetry after a restart before the weights of before it may move: a tick alone is mostly noise."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """What there is to decide from, at one moment.
+
+    ``tick``, ``outlook``: the newest telemetry and forecast, in the roster's rows, None when there is none.
+    ``pins``: of this service, expired ones too. ``proximity``: per row, path round trip in ms or locality distance.
+    ``now_s``: the clock of ticks. ``wall_s``: the clock of pins.
+    """
+
+    roster: Roster
+    tick: Sighting | None
+    outlook: Outlook | None
+    pins: tuple[Pin, ...]
+    proximity: Floats
+    now_s: float
+    wall_s: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LawState:
+    """What the law remembers of one service from tick to tick; rows as in ``roster``.
+
+    ``law``: the weights the law last published, 0 for endpoints that had none. ``published``: the same with pins.
+    ``pushed_s``: when ``published`` last changed. ``excluded``: why each endpoint had no traffic, '' when it had.
+    ``changed``: a cause that is not told yet. ``resumed``: began with the weights of before a restart.
+    """
+
+    roster: Roster
+    memory: Memory
+    law: Ints
+    published: Ints
+    pinned: Flags
+    excluded: tuple[str, ...]
+    pushed_s: float = -np.inf
+    changed: str = ""
+    resumed: bool = False
+
+    @classmethod
+    def start(cls, roster: Roster, remembered: Mapping[EndpointId, int] | None = None) -> "LawState":
+        """Begin with nothing, or with the weights that were published before a restart."""
+        rows = len(roster.endpoints)
+        weights = np.array([max(0, (remembered or {}).get(e, 0)) for e in roster.endpoints], np.int64)
+        return cls(
+            roster=roster,
+            memory=Memory.blank(rows),
+            law=weights,
+            published=weights,
+            pinned=np.zeros(rows, np.bool_),
+            excluded=("",) * rows,
+            changed=FIRST,
+            resumed=bool(remembered),
+        )
+
+    def follow(self, roster: Roster) -> "LawState":
+        """Carry what is known over to another roster; newcomers start blank."""
+        if roster is self.roster:
+            return self
+        if roster.endpoints == self.roster.endpoints:
+            return replace(self, roster=roster)
+        old = {endpoint: row for row, endpoint in enumerate(self.roster.endpoints)}
+        rows = np.array([old.get(e, -1) for e in roster.endpoints], np.int64)
+        return LawState(
+            roster=roster,
+            memory=self.memory.take(rows),
+            law=_ints(self.law, rows),
+            published=_ints(self.published, rows),
+            pinned=_ints(self.pinned, rows) > 0,
+            excluded=tuple(self.excluded[row] if row >= 0 else "" for row in rows),
+            pushed_s=self.pushed_s,
+            changed=self.changed or MEMBERSHIP,
+            resumed=self.resumed,
+        )
+
+
+def decide(picture: Picture, state: LawState) -> tuple[LawState, WeightTable]:
+    """Decide one service's weights.
+
+    Returns the state to hand in next time and the table of what is in force now. Its ``cause`` is one of CAUSES when
+    the weights differ from those before, else '': then nothing needs to be published.
+    """
+    state = state.follow(picture.roster)
+    policy = picture.roster.service.policy
+    memory = state.memory
+    if picture.tick is not None:
+        memory = observe(memory, picture.tick, policy.concurrency, policy.guardrails.forget_ticks)
+    memory = expect(memory, picture.outlook)
+    belief = estimate(memory, picture.outlook, picture.roster, policy.guardrails, picture.now_s)
+    scores, panic = score(
+        picture.roster,
+        Measured(
+            belief.used[:, LATENCY], belief.used[:, ERRORS], memory.requests, belief.confidence, picture.proximity
+        ),
+        policy.preference,
+        policy.thresholds,
+        state.excluded,
+    )
+    state = replace(state, memory=replace(memory, alike=belief.alike))
+    prices = price_s(scores, policy.preference)
+    pins = pinned_rows(picture.roster.endpoints, in_force(picture.pins, picture.wall_s))
+    move = _move(state, picture.now_s, belief, prices, _begin(state, pins, scores.available))
+    return _recorded(picture, state, Decided(belief, scores, prices, panic, move, pins))
+
+
+def _begin(state: LawState, pins: Mapping[int, Pin], available: Flags) -> Ints:
+    """Return the law's last weights, the pin's where one was just lifted; NONE where no traffic may go."""
+    if state.changed == FIRST:
+        laid = np.zeros(len(available), np.bool_)
+        laid[list(pins)] = True
+        return np.where(available, unlaid(state.law, laid), NONE)
+    lifted = state.pinned.copy()
+    lifted[list(pins)] = False
+    return np.where(available, np.where(lifted, state.published, state.law), NONE)
+
+
+def _move(state: LawState, now_s: float, belief: Estimate, prices: Floats, begin: Ints) -> Move:
+    """Decide where the shares of the available rows go in this tick, and whether they go at all."""
+    rows = begin != NONE
+    if not rows.any():
+        return Move(rows, np.zeros(0), np.zeros(0), np.zeros(0))
+    service = state.roster.service
+    rails = service.policy.guardrails
+    before = guardrails.shares_before(begin[rows])
+    age = (now_s - state.memory.sampled_s) / state.memory.interval_s
+    if age > rails.stale_ticks or (state.resumed and state.memory.ticks <= WARM_UP):
+        lost = rails.forget_ticks < age < np.inf
+        wish = np.full(len(before), 1 / len(before)) if lost else guardrails.without_newcomers(begin[rows])
+        words, least_s = (LOST if lost else KEPT), 0.9 * state.memory.interval_s
+    else:
+        wish = solve(
+            service.policy.objective, belief.kappa[rows], prices[rows], belief.load, service.policy.concurrency
+        )
+        words = ""
+        least_s = guardrails.spacing_s(len(before), belief.load, state.memory.nodes, state.memory.interval_s)
+    if now_s - state.pushed_s < least_s:
+        return Move(rows, before, wish, before, words or f"waits: pushes are {least_s:.1f} s apart")
+    after = guardrails.guarded(before, wish, rails)
+    if not guardrails.worth_a_push(before, after, wish, rails):
+        return Move(rows, before, wish, before, words or STEADY)
+    return Move(rows, before, wish, after, words)
+
+
+def _recorded(picture: Picture, state: LawState, decided: Decided) -> tuple[LawState, WeightTable]:
+    """Turn shares into integers, lay pins over them, and tell whether and why they are new."""
+    move, scores = decided.move, decided.scores
+    law = np.zeros(len(move.rows), np.int64)
+    law[move.rows] = guardrails.integers(move.after)
+    published = overlaid(law, decided.pins)
+    pinned = np.zeros(len(law), np.bool_)
+    pinned[list(decided.pins)] = True
+    after = LawState(
+        roster=picture.roster,
+        memory=state.memory,
+        law=law,
+        published=published,
+        pinned=pinned,
+        excluded=scores.excluded,
+        pushed_s=state.pushed_s,
+        resumed=state.resumed,
+    )
+    cause = "" if not state.changed and np.array_equal(published, state.published) else _cause(state, after, decided)
+    table = WeightTable(
+        service=scores.service,
+        endpoints=scores.endpoints,
+        weights=published,
+        scores=scores,
+        terms=terms_of(state.memory, decided, law),
+        causes=last_words(decided, picture.roster.service.policy.guardrails),
+        cause=cause,
+        decided_at_s=picture.now_s,
+    )
+    return (replace(after, pushed_s=picture.now_s) if cause else after), table
+
+
+def _cause(before: LawState, after: LawState, decided: Decided) -> str:
+    if before.changed:
+        return before.changed
+    if not np.array_equal(before.pinned, after.pinned) or np.array_equal(before.law, after.law):
+        return PINNED
+    if before.excluded != after.excluded:
+        return PANIC if decided.panic else AVAILABILITY
+    if decided.move.words in {LOST, KEPT}:
+        return STALE
+    return EQUAL if np.ptp(decided.move.after) == 0 else LAW
+
+
+def _ints(values: NDArray[np.generic], rows: Rows) -> Ints:
+    return taken(values, rows, 0.0).astype(np.int64)
