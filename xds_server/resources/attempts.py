@@ -8,6 +8,8 @@ from typing import Final
 
 from envoy.config.accesslog.v3 import accesslog_pb2
 from envoy.extensions.access_loggers.stats.v3 import stats_pb2
+from envoy_data_plane.envoy.extensions.access_loggers.stats.v3 import Config
+from envoy_data_plane.envoy.type.v3 import Scope
 
 from xds_server.domain.telemetry import ENDPOINT_LABEL, LATENCY_STAT, METADATA, SERVICE_LABEL
 from xds_server.resources.payloads import wrapped
@@ -44,7 +46,4 @@ def attempt_log() -> accesslog_pb2.AccessLog:
 
 def _scope(prefix: str) -> bytes:
     """Return prefix and eviction of the series: xds-protos is too old for them, and upb carries them along unread."""
-    from envoy_data_plane.envoy.extensions.access_loggers.stats.v3 import Config
-    from envoy_data_plane.envoy.type.v3 import Scope
-
     return bytes(Config(stats_scope=Scope(prefix=prefix, enable_eviction=True)))

@@ -11,10 +11,12 @@ from typing import Any, Final, NamedTuple
 from envoy.service.discovery.v3 import discovery_pb2
 from google.protobuf.message import Message
 
-from xds_server.domain.resource import CDS, ECDS, EDS, RDS, SDS, TYPES, VHDS, Resource
+from xds_server.domain.resource import CDS, ECDS, EDS, INTERFACE, RDS, SDS, TYPES, VHDS, Resource
 from xds_server.resources.payloads import opened, visited
 
 _PREFIX: Final = "type.googleapis.com/"
+_NAME_FIELD: Final = {EDS.url: "cluster_name", INTERFACE.url: "subnet_id"}
+"""Where a message keeps its name, if not in ``name``."""
 
 
 class NotServed(ValueError):
@@ -138,10 +140,10 @@ def _served() -> str:
 
 
 def _name(message: Any, type_url: str, alias: str) -> str:
-    own: str = message.cluster_name if type_url == EDS.url else message.name
+    field = _NAME_FIELD.get(type_url, "name")
+    own: str = getattr(message, field)
     if alias and own and alias != own and type_url != VHDS.url:  # a virtual host is asked for as 'routes/host'
         raise NotServed(f"a {TYPES[type_url].short} resource is named {own!r} but its wrapper says {alias!r}; use one")
     if not (alias or own):
-        field = "cluster_name" if type_url == EDS.url else "name"
         raise NotServed(f"a {TYPES[type_url].short} resource has no name; set {field}")
     return alias or own

@@ -1,6 +1,6 @@
 """Payloads: what is inside an ``Any``, and how to visit a message with everything inside it.
 
-Knows the message classes that Envoys are commonly configured with. Does not know what any field means.
+Knows the message classes that clients are commonly configured with. Does not know what any field means.
 """
 
 from collections.abc import Iterator
@@ -24,6 +24,7 @@ _OFTEN_WRAPPED = (
     "envoy.extensions.transport_sockets.tls.v3.tls_pb2",
     "envoy.extensions.upstreams.http.v3.http_protocol_options_pb2",
     "envoy.service.runtime.v3.rtds_pb2",
+    "xds_server.pb.node.v1.interface_pb2",
 )
 for _module in _OFTEN_WRAPPED:  # importing registers a type, so that it can be opened by its name
     import_module(_module)

@@ -35,14 +35,6 @@ class InvalidResource(ValueError):
         super().__init__("; ".join(self.faults))
 
 
-def check(message: Message) -> None:
-    """Raise InvalidResource with every fault, if there is one."""
-    found = faults(message)
-    if found:
-        label = getattr(message, "name", "") or getattr(message, "cluster_name", "")
-        raise InvalidResource(f"{message.DESCRIPTOR.name} {label!r}: {fault}" for fault in found)
-
-
 def faults(message: Message) -> list[str]:
     """Return every fault as ``path: rule (it is value)``; an empty list when Envoy's own rules hold."""
     found: list[str] = []

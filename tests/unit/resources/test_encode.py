@@ -14,6 +14,7 @@ from envoy.service.runtime.v3 import rtds_pb2
 from google.protobuf import duration_pb2
 
 from xds_server.domain.resource import CDS, ECDS, EDS, RDS, SDS, TYPES
+from xds_server.pb.node.v1 import interface_pb2
 from xds_server.resources.encode import NotServed, content_version, encode, encode_bytes
 from xds_server.resources.payloads import MalformedPayload, wrapped
 
@@ -37,6 +38,7 @@ def pairs(message) -> set[tuple[str, str]]:
         (extension_pb2.TypedExtensionConfig(name="x"), "ECDS"),
         (scoped_route_pb2.ScopedRouteConfiguration(name="x"), "SRDS"),
         (route_components_pb2.VirtualHost(name="x"), "VHDS"),
+        (interface_pb2.NetworkInterface(subnet_id="x", generation=3), "NODE"),
     ],
 )
 def test_every_type_is_encoded_under_its_name(message, short):
