@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
@@ -148,8 +149,8 @@ def _judged(model: Path, series: list["Series"], *, baselines: bool) -> dict[str
 
 
 def _table(answer: dict[str, Any]) -> Table:
-    table = Table(title="errors relative to last value (below 1 is better)")
-    table.add_column("")
+    table = Table(title="errors relative to last value (below 1 is better)", box=SIMPLE, pad_edge=False)
+    table.add_column("", no_wrap=True)
     for figure in ("CRPS", "MASE"):
         for steps in ("1", "6", "12"):
             table.add_column(f"{figure} {steps}", justify="right")

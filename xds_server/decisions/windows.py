@@ -44,8 +44,9 @@ class Windows:
     """What the model takes, and what brings its answer back. Everything float32 and finite; first axis: rows.
 
     ``recent``: rows x RECENT, asinh((x - last) / scale), gaps carry the value before them. ``mask``: rows x RECENT, 1
-    where measured. ``beyond``: rows x BEYOND. ``last``: the newest measured value. ``scale``: mean |first difference|
-    of the whole history; 0 for a constant row (its forecast is its value). ``usable``: rows with enough values.
+    where measured. ``beyond``: rows x BEYOND, zeros where nothing moves. ``last``: the newest measured value.
+    ``scale``: mean |first difference| of the whole history; 0 for a constant row (its forecast is its value).
+    ``usable``: rows with enough values.
     """
 
     recent: Float32
@@ -65,13 +66,18 @@ def prepare(history: Float32) -> Windows:
     last = filled[:, -1].copy()
     scale = _scale(filled, count)
     series = _ratio(filled - last[:, None], scale)
+    usable = count >= MINIMUM_CONTEXT
+    moving = usable & (scale > 0)
+    beyond = np.zeros((len(history), BEYOND), np.float32)
+    if moving.any():  # the dear part; most error rates never move
+        beyond[moving] = _beyond(series[moving], measured[moving], count[moving])
     return Windows(
         recent=np.arcsinh(series[:, -RECENT:]),
         mask=measured[:, -RECENT:].astype(np.float32),
-        beyond=_beyond(series, measured, count),
+        beyond=beyond,
         last=last,
         scale=scale,
-        usable=count >= MINIMUM_CONTEXT,
+        usable=usable,
     )
 
 
@@ -101,11 +107,11 @@ def periods(series: Float32, count: Int64) -> tuple[Int64, Float32]:
     few pairs is believed less.
     """
     changes = np.stack([_change(series, average, apart) for average, apart in VIEWS])
-    spectrum = np.fft.rfft(changes, 2 * CONTEXT, axis=2)
+    n = changes.shape[2]
+    spectrum = np.fft.rfft(changes, 2 * n, axis=2)
     power = (spectrum.real**2 + spectrum.imag**2).sum(axis=0)
+    product = np.fft.irfft(power, 2 * n, axis=1)[:, SHORTEST_PERIOD:n]
     energy = np.cumsum((changes * changes).sum(axis=0), axis=1, dtype=np.float32)
-    n = energy.shape[1]
-    product = np.fft.irfft(power, 2 * CONTEXT, axis=1)[:, SHORTEST_PERIOD:n]
     total = energy[:, -1:]
     lags = np.arange(SHORTEST_PERIOD, n)
     older = energy[:, n - 1 - lags]
