@@ -5,6 +5,7 @@ Does not know where samples come from nor what is made of them. Used from the ev
 """
 
 from collections.abc import Sequence
+from sys import getrefcount
 from typing import Final
 
 import numpy as np
@@ -18,6 +19,8 @@ from xds_server.state.watchable import Watchable
 MAX_KEYS: Final = 200_000
 """So many endpoints have a row at most (10 KB each); further ones stay in ``samples`` without a history."""
 _FIRST_ROWS: Final = 64
+_OURS: Final = 2
+"""References to the last batch's memory when only we hold it: the attribute and getrefcount's argument."""
 
 Float32 = NDArray[np.float32]
 
@@ -48,6 +51,7 @@ class History:
         self._max_keys = max_keys
         self._ring: Float32 = np.empty((0, len(channels), capacity_steps), dtype=np.float32)
         self._seen = np.empty(0, dtype=np.int64)  # per row: the step that last showed it
+        self._last_batch: Float32 = np.empty((0, 0, 0), dtype=np.float32)
         self._row: dict[EndpointKey, int] = {}
         self._keys: tuple[EndpointKey, ...] | None = ()
         self._layout: tuple[tuple[EndpointKey, ...], NDArray[np.intp]] | None = None
@@ -97,13 +101,22 @@ class History:
         length = min(steps or self.capacity_steps, self.capacity_steps)
         n, end = len(self._row), self._step % self.capacity_steps + 1
         older = max(length - end, 0)
-        out = np.empty((n, len(wanted), length), dtype=np.float32)
+        out = self._memory((len(self._ring), len(wanted), length))[:n]
         for i, channel in enumerate(self.channels.index(name) for name in wanted):
             ring = self._ring[:n, channel]
             if older:
                 out[:, i, :older] = ring[:, -older:]
             out[:, i, older:] = ring[:, end - (length - older) : end]
         return self.keys, out
+
+    def _memory(self, shape: tuple[int, int, int]) -> Float32:
+        """Return room for a batch: the last one's, once nobody holds that any more.
+
+        New memory costs ten times the copy itself. Whoever still reads the last batch, in whatever view of it, keeps a reference to it.
+        """
+        if self._last_batch.shape != shape or getrefcount(self._last_batch) > _OURS:
+            self._last_batch = np.empty(shape, dtype=np.float32)
+        return self._last_batch
 
     def _open(self, step: int) -> None:
         """Move on to a step; every step on the way, and this one, begins empty."""
