@@ -112,7 +112,8 @@ class History:
     def _memory(self, shape: tuple[int, int, int]) -> Float32:
         """Return room for a batch: the last one's, once nobody holds that any more.
 
-        New memory costs ten times the copy itself. Whoever still reads the last batch, in whatever view of it, keeps a reference to it.
+        New memory costs ten times the copy itself. Whoever still reads the last batch, in whatever view of it, keeps a
+        reference to it.
         """
         if self._last_batch.shape != shape or getrefcount(self._last_batch) > _OURS:
             self._last_batch = np.empty(shape, dtype=np.float32)
