@@ -99,7 +99,7 @@ class Scrape:
         # a sample belongs to the moment its tick began: how long the slowest node took must not bend the time axis
         samples = merge(fresh(deltas, now, self._options.stale_ticks * interval_s), at_s, interval_s)
         await self._clock.sleep(0)  # merging many large nodes takes milliseconds: let streams go on in between
-        self._history.append(self._with_capacity(samples))
+        self._history.append(self._completed(samples))
         self._tell_ages(deltas, now)
 
     def _due(self) -> list[Node]:
@@ -145,7 +145,7 @@ class Scrape:
         again_s = self._started_s + known.again * self._history.interval_s - self._clock.now()
         known.problem = f"{problem} ({known.failures} in a row; again in {max(again_s, 0.0):.0f} s)"
 
-    def _with_capacity(self, samples: Samples) -> Samples:
+    def _completed(self, samples: Samples) -> Samples:
         """Fill in the capacity that rate and latency of this tick tell of, with each service's concurrency."""
         concurrency = {s.name: s.policy.concurrency for s in self._services()}
         usual = Policy().concurrency
@@ -153,6 +153,9 @@ class Scrape:
         values = samples.values.copy()
         kappa = infer_capacity(samples.column("rps"), samples.column("latency_ms"), slots)
         values[:, FIELDS.index("kappa")] = kappa
+        newest = self._history.samples.value
+        if newest is not None and newest.keys == samples.keys:  # readers compare keys by identity before rows
+            return replace(samples, values=values, keys=newest.keys)
         return replace(samples, values=values)
 
     def _tell_ages(self, deltas: Sequence[Delta], now: float) -> None:

@@ -6,6 +6,7 @@ histogram and never averaged. Does not know how pages are read, nor what anybody
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 import numpy as np
@@ -20,6 +21,7 @@ _BUCKETS: Final = len(LATENCY_BOUNDS_MS) + 1
 _WIDTH: Final = len(COUNTERS) + _BUCKETS + 1
 
 Float64 = NDArray[np.float64]
+Rows = NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,15 +78,13 @@ def merge(deltas: Sequence[Delta], at_s: float, interval_s: float) -> Samples:
     """Merge nodes into one sample per endpoint, as of ``at_s``, in counts of one tick of ``interval_s``.
 
     A node read over a longer or shorter time than a tick counts with its rate. Of two deltas of one node the newer one
-    counts. The result does not depend on the order of ``deltas`` except that keys keep the first node's order when all
-    nodes show the same ones, and are sorted otherwise.
+    counts. The order of ``deltas`` does not matter.
     """
     newest = {d.node: d for d in sorted(deltas, key=lambda d: d.to_s)}
     parts = [newest[node] for node in sorted(newest)]
-    keys = _all_keys(parts)
+    keys, rows_of_part = _joined([part.keys for part in parts])
     counts, active = np.zeros((len(keys), _WIDTH)), np.zeros(len(keys))
-    for part in parts:
-        rows = _rows_in(keys, part.keys)
+    for part, rows in zip(parts, rows_of_part, strict=True):
         counts[rows] += part.counts * (interval_s / part.elapsed_s)
         active[rows] += part.active
     return Samples(at_s, interval_s, keys, _fields(counts, active, interval_s), len(parts))
@@ -142,9 +142,7 @@ def _growth(before: Float64, after: Float64) -> tuple[Float64, NDArray[np.bool_]
     return np.where(reset[:, None], after, after - before), reset
 
 
-def _shared_rows(
-    previous: tuple[EndpointKey, ...], current: tuple[EndpointKey, ...]
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _shared_rows(previous: tuple[EndpointKey, ...], current: tuple[EndpointKey, ...]) -> tuple[Rows, Rows]:
     """Return rows of ``current`` whose key is in ``previous`` too, and their rows there."""
     if previous == current:  # cheap: keys are the same objects from page to page
         same = np.arange(len(current))
@@ -155,20 +153,16 @@ def _shared_rows(
     return rows, before[rows]
 
 
-def _all_keys(parts: Sequence[Delta]) -> tuple[EndpointKey, ...]:
-    if not parts:
-        return ()
-    first = parts[0].keys
-    if all(part.keys == first for part in parts):
-        return first
-    return tuple(sorted({key for part in parts for key in part.keys}))
-
-
-def _rows_in(all_keys: tuple[EndpointKey, ...], keys: tuple[EndpointKey, ...]) -> NDArray[np.intp]:
-    if all_keys == keys:
-        return np.arange(len(keys))
-    at = _rows_of(all_keys)
-    return np.fromiter((at[key] for key in keys), dtype=np.intp, count=len(keys))
+def _joined(parts: Sequence[tuple[EndpointKey, ...]]) -> tuple[tuple[EndpointKey, ...], list[Rows]]:
+    """Return all keys, each once, in the order of their first showing, and the rows each part has among them."""
+    layouts = list({id(keys): keys for keys in parts}.values())
+    if all(keys == layouts[0] for keys in layouts):
+        first = layouts[0] if layouts else ()
+        return first, [np.arange(len(first))] * len(parts)
+    everything = tuple(dict.fromkeys(chain.from_iterable(layouts)))
+    at = _rows_of(everything)
+    rows = {id(keys): np.fromiter((at[k] for k in keys), dtype=np.intp, count=len(keys)) for keys in layouts}
+    return everything, [rows[id(keys)] for keys in parts]
 
 
 def _rows_of(keys: tuple[EndpointKey, ...]) -> dict[EndpointKey, int]:

@@ -241,3 +241,16 @@ async def test_the_age_of_telemetry_is_told_per_service():
     room.services.pop()
     await room.tick()
     assert age("unused") is None
+
+
+async def test_keys_stay_the_same_object_while_they_are_the_same():
+    """Nodes that show unlike endpoints are joined anew each tick; readers still recognise the keys by identity."""
+    room = Room("n1", "n2")
+    seen = []
+    for tick in range(3):
+        room.source.show("n1", {"a1": {"rq_success": tick}})
+        room.source.show("n2", {"a2": {"rq_success": tick}})
+        await room.tick()
+        seen.append(room.history.samples.value.keys)
+    assert seen[1] == (key("a1"), key("a2"))
+    assert seen[2] is seen[1]

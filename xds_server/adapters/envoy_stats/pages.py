@@ -8,6 +8,7 @@ import gc
 import json
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from ipaddress import ip_address
 from typing import Any, Final
 
@@ -44,7 +45,7 @@ class Directory:
         self.hosts: dict[str, dict[tuple[str, int], int]] = {}
         self.ids: dict[tuple[str, str], int] = {}
         for row, (service, endpoint, address, port) in enumerate(endpoints):
-            self.hosts.setdefault(service, {})[_plain(address), port] = row
+            self.hosts.setdefault(service, {})[_place(address, port)] = row
             self.ids[service, endpoint] = row
 
     def __len__(self) -> int:
@@ -88,8 +89,7 @@ def _hosts(page: Any, directory: Directory) -> tuple[Rows, Float64]:
     for cluster in page.get("cluster_statuses", ()):
         known = directory.hosts.get(cluster["name"], {})
         for host in cluster.get("host_statuses", ()) if known else ():
-            place = host["address"].get("socket_address")
-            row = known.get((_plain(place["address"]), place["port_value"])) if place is not None else None
+            row = known.get(_place_of(host["address"]))
             if row is None:
                 continue
             value = {stat["name"]: stat.get("value", 0) for stat in host["stats"]}
@@ -139,6 +139,19 @@ def _row(labels: bytes, directory: Directory) -> int:
     return directory.ids.get((service.decode(), endpoint.decode()), -1)
 
 
-def _plain(address: str) -> str:
-    """Return one spelling per address; IPv4 has only one."""
-    return str(ip_address(address)) if ":" in address else address
+def _place_of(address: Any) -> tuple[str, int]:
+    """Return the place that an Address of Envoy's admin page means; an address of another kind is nowhere."""
+    if "pipe" in address:
+        return _place("unix:" + address["pipe"]["path"], 0)
+    socket = address.get("socket_address")
+    return _place(socket["address"], socket["port_value"]) if socket is not None else ("", 0)
+
+
+def _place(address: str, port: int) -> tuple[str, int]:
+    """Return one spelling per place: IPv6 has many, IPv4 one, and a socket of the file system has no port."""
+    if address.startswith("unix:"):
+        return address, 0
+    if ":" in address:
+        with suppress(ValueError):
+            return str(ip_address(address)), port
+    return address, port

@@ -59,6 +59,17 @@ def test_strangers_and_unpicked_attempts_are_ignored():
     assert (rows.tolist(), numbers.shape) == ([], (0, WIDTH))
 
 
+def test_an_endpoint_may_be_a_socket_of_the_file_system():
+    """`unix:PATH` is a pipe on the page; an address nobody can read harms nobody."""
+    directory = Directory([("checkout", "s", "unix:/run/a.sock", 0), ("checkout", "odd", "::zz", 80)])
+    page = json.loads(clusters_json({("checkout", "::zz", 80): {"rq_total": 7}, ("checkout", "::yy", 80): {}}))
+    page["cluster_statuses"][0]["host_statuses"].append(
+        {"address": {"pipe": {"path": "/run/a.sock"}}, "stats": [{"name": "rq_total", "value": "3"}]}
+    )
+    rows, numbers = parse(json.dumps(page).encode(), b"", directory)
+    assert (rows.tolist(), numbers[:, 0].tolist()) == ([0, 1], [3, 7])
+
+
 def test_series_of_one_endpoint_with_further_labels_add_up():
     """Somebody may have tagged the histogram with more than we ask for."""
     page = clusters_json({("checkout", "127.0.0.1", 9001): {}})
