@@ -1,6 +1,5 @@
 """A fleet as the admin API sees it: two services, scores and weights of one tick, three nodes; no Envoy, no model."""
 
-from dataclasses import dataclass, field
 from random import Random
 
 import numpy as np
@@ -11,12 +10,18 @@ from xds_server.controllers.operate import Desk
 from xds_server.domain.forecast import CHANNELS, HORIZON, QUANTILES, ForecastBatch
 from xds_server.domain.names import EndpointId, EndpointKey, NodeGroup, ServiceName, VirtualNetwork
 from xds_server.domain.reason import Reason
+from xds_server.domain.resource import EDS, Resource, ResourceType
 from xds_server.domain.score import ScoreTable
 from xds_server.domain.telemetry import FIELDS, Samples
 from xds_server.domain.topology import Endpoint, Locality, Service
 from xds_server.domain.weights import WeightTable
+from xds_server.ports import Clock, Store
 from xds_server.servers.admin import Admin
 from xds_server.servers.admin_picture import Picture
+from xds_server.servers.convergence import ConvergenceView
+from xds_server.servers.node_status import NodeStatus, TypeStatus
+from xds_server.servers.smart_endpoint import SmartEndpoints
+from xds_server.state.cache import GroupCache
 from xds_server.state.watchable import Watchable
 
 CHECKOUT, NAT = ServiceName("checkout"), ServiceName("nat")
@@ -24,24 +29,36 @@ A1, A2, A3 = (EndpointId(f"a{i}") for i in (1, 2, 3))
 GROUP = NodeGroup("envoy/vn-a/r1/z1/127.0.0.1")
 
 
-@dataclass
-class FakeTypeStatus:
-    state: str = "SYNCED"
-    sent_version: str = "v1"
-    acked_version: str = "v1"
-    error: str = ""
-    since: float = 1_700_000_000.0
+SINCE_S = 1_700_000_000.0
 
 
-@dataclass
-class FakeNode:
-    id: str
-    group: str = GROUP
-    connected: bool = True
-    streams: int = 1
-    since: float = 1_700_000_000.0
-    user_agent: str = "envoy/1.40"
-    types: dict = field(default_factory=lambda: {"CDS": FakeTypeStatus(), "EDS": FakeTypeStatus()})
+class FakeClients:
+    """Three nodes of one group; ``running``: the version of checkout's endpoints that each acknowledged."""
+
+    def __init__(self) -> None:
+        self.observations = Watchable(0)
+        self.statuses: dict[str, NodeStatus] = {}
+        self.running = dict.fromkeys(("n1", "n2", "n3"), "v1")
+        for name in self.running:
+            self.say(name, "SYNCED")
+
+    def say(self, name: str, state: str, error: str = "", running: str | None = None) -> None:
+        """Let a node say something about its endpoints."""
+        synced = TypeStatus("SYNCED", "v1", "v1", "", SINCE_S)
+        types = dict.fromkeys(("LDS", "RDS", "CDS"), synced) | {"EDS": TypeStatus(state, "v2", "v1", error, SINCE_S)}
+        self.statuses[name] = NodeStatus(
+            name, GROUP, connected=True, streams=1, since=SINCE_S, user_agent="envoy/1.40", types=types
+        )
+        self.running[name] = running or self.running[name]
+        self.observations.set(self.observations.value + 1)
+
+    def nodes(self) -> dict[str, NodeStatus]:
+        """The nodes by id."""
+        return self.statuses
+
+    def acked(self, node_id: str, kind: ResourceType, name: str) -> str | None:
+        """What the node runs."""
+        return self.running[node_id] if (kind, name) == (EDS, CHECKOUT) else None
 
 
 def services() -> dict[ServiceName, Service]:
@@ -88,11 +105,12 @@ def samples(*rps: float) -> Samples:
 class Fleet:
     """The admin servicer over a real desk, a store in memory and pictures that a test sets."""
 
-    def __init__(self, store: MemoryStore | None = None) -> None:
-        self.clock = ManualClock()
+    def __init__(self, store: Store | None = None, clock: Clock | None = None) -> None:
+        self.clock = clock or ManualClock()
         self.store = store or MemoryStore()
-        self.nodes = {name: FakeNode(name) for name in ("n1", "n2", "n3")}
-        self.versions = {GROUP: "v1"}
+        self.clients = FakeClients()
+        self.cache = GroupCache()
+        self.offer("v1")
         self.card = {"sha256": "ab12", "horizon": 12}
         self.weights = Watchable({CHECKOUT: weights()})
         self.samples = Watchable(samples(60.0, 40.0))
@@ -104,18 +122,25 @@ class Fleet:
         self.levels = ["info"]
         self.random = Random(1)
         self.desk = Desk(self.store, self.clock, Watchable(services()), Watchable({}), self._rehearse)
-        self.admin = Admin(self._picture(), self.desk, self._select, self._set_level)
+        picture = self._picture()
+        self.smart = SmartEndpoints(picture, self._select)
+        self.admin = Admin(picture, self.desk, self.smart, self._set_level)
+
+    def offer(self, version: str) -> None:
+        """Let the cache hold checkout's endpoints at this version."""
+        self.cache.replace(GROUP, [Resource(EDS.url, CHECKOUT, version, version.encode())])
 
     def _picture(self) -> Picture:
         return Picture(
             services=self.desk.services,
             pins=self.desk.pins,
-            weights=self.weights,
+            published=self.weights,
+            decided=self.weights,
             samples=self.samples,
             forecasts=self.forecasts,
-            nodes=lambda: self.nodes,
-            consumers=lambda service: {GROUP} if service.name == CHECKOUT else set(),
-            version_of=lambda group, _: self.versions.get(group),
+            observations=self.clients.observations,
+            nodes=self.clients.nodes,
+            convergence=ConvergenceView(self.clients, self.cache),
             model_card=lambda: self.card,
             clock=self.clock,
         )

@@ -9,7 +9,7 @@ from google.protobuf.json_format import MessageToDict
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from tests.fakes.fleet import A1, CHECKOUT, FakeNode, FakeTypeStatus, Fleet, samples, weights
+from tests.fakes.fleet import A1, CHECKOUT, Fleet, samples, weights
 from xds_server.pb.admin.v1 import admin_pb2 as pb
 from xds_server.pb.admin.v1.admin_pb2_grpc import AdminStub
 from xds_server.servers.admin import serve_admin
@@ -48,7 +48,7 @@ async def _refused(call, code, *words):
 
 async def test_nodes_and_their_sync_state(fleet, stub):
     """Every client is listed by id with its state per type; out_of_sync leaves only those that are behind."""
-    fleet.nodes["n2"].types["EDS"] = FakeTypeStatus("NACKED", "v2", "v1", "weights out of range")
+    fleet.clients.say("n2", "NACKED", "weights out of range")
     answer = await stub.ListNodes(pb.ListNodesRequest())
     assert [n.id for n in answer.nodes] == ["n1", "n2", "n3"]
     (behind,) = (await stub.ListNodes(pb.ListNodesRequest(out_of_sync=True))).nodes
@@ -123,7 +123,7 @@ async def test_a_pin_is_seen_everywhere(fleet, stub):
     assert a1.pin.expires_at.seconds - a1.pin.set_at.seconds == 7200
     assert fleet.desk.pins.value[CHECKOUT][0].weight == 100
     explained = await stub.Explain(pb.ExplainRequest(service="checkout", endpoint="a1"))
-    assert [r.what for r in explained.reason.because] == ["capacity", "pin", "sample"]
+    assert [r.what for r in explained.reason.because] == ["estimate", "operator's pin", "last tick"]
     await stub.UnpinWeight(pb.UnpinWeightRequest(service="checkout", endpoint="a1"))
     assert fleet.desk.pins.value == {}
 
@@ -206,7 +206,8 @@ async def test_explain_prints_the_tree(fleet, stub):
     """The reason tree has the law's numbers and the sample; before the first tick it says so."""
     answer = await stub.Explain(pb.ExplainRequest(service="checkout", endpoint="a1"))
     assert (answer.reason.what, answer.reason.value, answer.reason.why) == ("weight", 1333, "control law")
-    capacity, sample = answer.reason.because
+    estimate, sample = answer.reason.because
+    (capacity,) = estimate.because
     assert (capacity.what, capacity.value, capacity.unit) == ("capacity", 100.0, "requests/s")
     assert {r.what: r.value for r in sample.because}["rps"] == 60.0
     fleet.weights.set({})
@@ -220,16 +221,13 @@ async def test_explain_prints_the_tree(fleet, stub):
 
 async def test_watching_tells_who_acknowledged(fleet, stub):
     """The picture comes at once, then after every change of weights and acknowledgements, and not otherwise."""
-    fleet.nodes["g"] = FakeNode("g", group="front-end/g")  # does not consume the service
     async with asyncio.timeout(DEADLINE_S):
         stream = stub.WatchWeights(pb.WatchWeightsRequest(service="checkout"))
         first = await stream.read()
         assert (first.nodes, first.acked_nodes, first.endpoints[0].weight) == (3, 3, 1333)
+        fleet.offer("v2")
         fleet.weights.set({CHECKOUT: weights(a1=100)})
-        fleet.versions = dict.fromkeys(fleet.versions, "v2")
-        await fleet.clock.until_sleeping()
-        await fleet.clock.advance(1)
-        second = await stream.read()
+        second = await _next(fleet, stream)
         assert (second.endpoints[0].weight, second.acked_nodes, list(second.waiting_for)) == (
             100,
             0,
@@ -237,26 +235,30 @@ async def test_watching_tells_who_acknowledged(fleet, stub):
         )
         assert second.revision > first.revision
         for name in ("n1", "n3"):
-            fleet.nodes[name].types["EDS"] = FakeTypeStatus("SYNCED", "v2", "v2")
-        await fleet.clock.until_sleeping()
-        await fleet.clock.advance(1)
-        third = await stream.read()
+            fleet.clients.say(name, "SYNCED", running="v2")
+        third = await _next(fleet, stream)
         assert (third.acked_nodes, list(third.waiting_for)) == (2, ["n2"])
         fleet.samples.set(samples(10.0, 90.0))
-        await fleet.clock.until_sleeping()
-        await fleet.clock.advance(1)
-        assert (await stream.read()).endpoints[1].load.rps == 90.0
+        assert (await _next(fleet, stream)).endpoints[1].load.rps == 90.0
         stream.cancel()
 
 
+async def _next(fleet, stream):
+    """Let the pause between two messages pass, and read one."""
+    await fleet.clock.until_sleeping()
+    await fleet.clock.advance(1)
+    return await stream.read()
+
+
 async def test_watching_is_silent_without_change(fleet, stub):
-    """Nothing is sent while nothing changed."""
+    """What nodes say is only told when it changes who runs the weights."""
     async with asyncio.timeout(DEADLINE_S):
         stream = stub.WatchWeights(pb.WatchWeightsRequest(service="checkout"))
         await stream.read()
         async with asyncio.TaskGroup() as group:
             following = group.create_task(stream.read())
             for _ in range(20):
+                fleet.clients.say("n1", "SYNCED")
                 await fleet.clock.until_sleeping()
                 await fleet.clock.advance(1)
             assert not following.done()
@@ -315,8 +317,7 @@ async def test_log_level(fleet, stub):
 
 async def test_a_failing_method_is_told_without_its_insides(fleet, stub):
     """A bug of ours becomes INTERNAL with the kind of error, not a hanging call."""
-    fleet.card = None
-    fleet.admin._picture.weights.set(None)
+    fleet.weights.set(None)
     await _refused(stub.ListServices(pb.ListServicesRequest()), grpc.StatusCode.INTERNAL, "AttributeError", "log")
 
 

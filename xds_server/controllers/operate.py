@@ -10,11 +10,13 @@ from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any
 
 import structlog
 
 from xds_server.controllers import override_documents as documents
 from xds_server.controllers.difference import Rehearsal, facts, weights
+from xds_server.controllers.waking import newer_or_due
 from xds_server.decisions.knobs import Knob, forget_expired, refuse_outage
 from xds_server.decisions.overlay import Services, effective, find_service, in_force
 from xds_server.domain.names import ServiceName
@@ -24,7 +26,7 @@ from xds_server.domain.policy import Pin
 from xds_server.domain.refusal import Kind, Refusal
 from xds_server.domain.topology import Endpoint, Service
 from xds_server.ports import Batch, Change, Clock, Conflict, Document, Store
-from xds_server.state.watchable import Watchable, any_newer
+from xds_server.state.watchable import Watchable
 
 _log = structlog.get_logger(__name__)
 _PAGE = 1000
@@ -33,7 +35,7 @@ _LONGEST_WAIT_S = 3600.0
 _HOUSEKEEPER = "xds-server"
 EXPIRE = "expire"
 
-Announced = Mapping[ServiceName, Sequence[Endpoint]]
+Announced = Mapping[ServiceName, tuple[Endpoint, ...]]
 
 
 class Desk:
@@ -84,14 +86,9 @@ class Desk:
     async def wait(self) -> None:
         """Return when configuration, subnets or operators said something newer, or when a pin ends."""
         ends = min((p.expires_at_s for p in self._overrides.value.pins.values()), default=math.inf)
-        patience = min(max(ends - self._clock.wall(), 0.0), _LONGEST_WAIT_S)
-        configured, announced, overrides = self._seen
-        async with asyncio.TaskGroup() as group:
-            news = any_newer((self._configured, configured), (self._announced, announced), (self._overrides, overrides))
-            tasks = [group.create_task(news), group.create_task(self._clock.sleep(patience))]
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in tasks:
-                task.cancel()
+        due_in_s = min(max(ends - self._clock.wall(), 0.0), _LONGEST_WAIT_S)
+        watched: tuple[Watchable[Any], ...] = (self._configured, self._announced, self._overrides)
+        await newer_or_due(self._clock, due_in_s, *zip(watched, self._seen, strict=True))
 
     async def step(self) -> None:
         """Forget pins whose time has come, durably; publish services and pins as they now stand."""

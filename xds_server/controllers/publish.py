@@ -25,7 +25,10 @@ _log = structlog.get_logger(__name__)
 
 
 class Publish:
-    """The one writer of the cache. ``refusals``: what could not be encoded, and why its last good bytes stand."""
+    """The one writer of the cache. ``refusals``: what could not be encoded, and why its last good bytes stand.
+
+    ``published``: the weight tables that the cache now holds.
+    """
 
     name = "publish"
 
@@ -41,6 +44,7 @@ class Publish:
         clock: Clock,
     ) -> None:
         self.refusals: Watchable[Mapping[str, str]] = Watchable({})
+        self.published: Watchable[Mapping[ServiceName, WeightTable]] = Watchable({})
         self._services = services
         self._weights = weights
         self._allocations = allocations
@@ -70,6 +74,8 @@ class Publish:
         metrics.PUSH_BUILD_SECONDS.observe(self._clock.now() - started)
         self._forget(inhabited, started)
         self._tell(refusals)
+        if self._weights.value is not self.published.value:
+            self.published.set(self._weights.value)
 
     def _render(self, node: Node) -> Rendering:
         if node.kind is NodeKind.SIDECAR:

@@ -14,10 +14,11 @@ from grpc_reflection.v1alpha import reflection
 
 from xds_server.pb.admin.v1 import admin_pb2, admin_pb2_grpc
 from xds_server.servers.admin_picture import Picture
-from xds_server.servers.admin_read import ChangeLog, Reading, Select
+from xds_server.servers.admin_read import ChangeLog, Reading
 from xds_server.servers.admin_watch import Watching
 from xds_server.servers.admin_write import Desk, SetLevel, Writing
 from xds_server.servers.refusals import RefusalInterceptor
+from xds_server.servers.smart_endpoint import SmartEndpoints
 
 GRACE_S = 1.0
 MOST_BYTES = 32 * 1024 * 1024
@@ -31,8 +32,8 @@ class OperatorDesk(Desk, ChangeLog, Protocol):
 class Admin(Reading, Writing, Watching):
     """xds_server.admin.v1.Admin as gRPC wants it: one object with every RPC."""
 
-    def __init__(self, picture: Picture, desk: OperatorDesk, select: Select, set_level: SetLevel) -> None:
-        Reading.__init__(self, picture, desk, select)
+    def __init__(self, picture: Picture, desk: OperatorDesk, smart: SmartEndpoints, set_level: SetLevel) -> None:
+        Reading.__init__(self, picture, desk, smart)
         Writing.__init__(self, desk, set_level)
         Watching.__init__(self, picture, self.endpoints)
 

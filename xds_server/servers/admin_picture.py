@@ -4,89 +4,19 @@ Knows where to look. Does not know gRPC nor our messages.
 """
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 from xds_server.domain.forecast import ForecastBatch
-from xds_server.domain.names import EndpointId, NodeGroup, ServiceName
+from xds_server.domain.names import EndpointId, ServiceName
 from xds_server.domain.policy import Pin
 from xds_server.domain.telemetry import Samples
 from xds_server.domain.topology import Service
 from xds_server.domain.weights import WeightTable
 from xds_server.ports import Clock
+from xds_server.servers.convergence import Convergence
+from xds_server.servers.node_status import NodeStatus
 from xds_server.state.watchable import Watchable
-
-IN_SYNC = "SYNCED"
-_SHORT_LIST = 20
-
-
-class TypeStatus(Protocol):
-    """How a node stands with one resource type (CONTRACTS, embedding). ``since``: wall clock, seconds."""
-
-    @property
-    def state(self) -> str:
-        """NOT_REQUESTED, PENDING, SYNCED or NACKED."""
-        ...
-
-    @property
-    def sent_version(self) -> str:
-        """What was sent last."""
-        ...
-
-    @property
-    def acked_version(self) -> str:
-        """What it last acknowledged."""
-        ...
-
-    @property
-    def error(self) -> str:
-        """The client's words of its last rejection."""
-        ...
-
-    @property
-    def since(self) -> float:
-        """Since when it is so, wall clock, seconds."""
-        ...
-
-
-class NodeStatus(Protocol):
-    """An xDS client as the server sees it (CONTRACTS, embedding)."""
-
-    @property
-    def id(self) -> str:
-        """The client's id."""
-        ...
-
-    @property
-    def group(self) -> str:
-        """Its node group."""
-        ...
-
-    @property
-    def connected(self) -> bool:
-        """Whether a stream is open."""
-        ...
-
-    @property
-    def streams(self) -> int:
-        """How many are."""
-        ...
-
-    @property
-    def since(self) -> float:
-        """Since when it is so, wall clock, seconds."""
-        ...
-
-    @property
-    def user_agent(self) -> str:
-        """What software it says it is."""
-        ...
-
-    @property
-    def types(self) -> Mapping[str, TypeStatus]:
-        """By short name of the type."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,15 +29,6 @@ class Load:
     latency_p99_ms: float = math.nan
     error_rate: float = math.nan
     in_flight: float = math.nan
-
-
-@dataclass(frozen=True, slots=True)
-class Convergence:
-    """How far the latest weights of a service have come. ``waiting_for``: at most 20 node ids."""
-
-    nodes: int
-    acked: int
-    waiting_for: tuple[str, ...]
 
 
 class LoadTable:
@@ -146,38 +67,23 @@ class LoadTable:
 class Picture:
     """Everything the admin API reads.
 
-    ``weights``: the tables last published. ``nodes``: the xDS server's view of its clients. ``consumers``: the node
-    groups a service is offered to. ``version_of``: what version of a type (short name) a group should hold, None when
-    it is not known. ``model_card``: the card beside the loaded model, empty when none is loaded.
+    ``published``: the weight tables that the caches hold. ``decided``: the latest tables, with fresh numbers, for those
+    who ask why. ``nodes``: the xDS server's view of its clients; ``observations``: newer when one of them said
+    something; ``convergence``: how far a service's endpoints have come. ``model_card``: empty when no model is loaded.
     """
 
     services: Watchable[Mapping[ServiceName, Service]]
     pins: Watchable[Mapping[ServiceName, tuple[Pin, ...]]]
-    weights: Watchable[Mapping[ServiceName, WeightTable]]
+    published: Watchable[Mapping[ServiceName, WeightTable]]
+    decided: Watchable[Mapping[ServiceName, WeightTable]]
     samples: Watchable[Samples | None]
     forecasts: Watchable[ForecastBatch | None]
+    observations: Watchable[int]
     nodes: Callable[[], Mapping[str, NodeStatus]]
-    consumers: Callable[[Service], Collection[NodeGroup]]
-    version_of: Callable[[str, str], str | None]
+    convergence: Callable[[Service], Convergence]
     model_card: Callable[[], Mapping[str, object]]
     clock: Clock
 
     def wall_of(self, now_s: float) -> float:
         """Return the wall clock time of a moment on the control plane's clock."""
         return self.clock.wall() - (self.clock.now() - now_s)
-
-    def convergence(self, service: Service) -> Convergence:
-        """Return how many of the nodes that want this service's endpoints hold the newest ones."""
-        groups = self.consumers(service)
-        wanting = [
-            (node, status)
-            for node in self.nodes().values()
-            if node.connected and node.group in groups and (status := node.types.get("EDS")) is not None
-            if status.state != "NOT_REQUESTED"
-        ]
-        behind = [node.id for node, status in wanting if not self._holds_newest(node.group, status)]
-        return Convergence(len(wanting), len(wanting) - len(behind), tuple(sorted(behind)[:_SHORT_LIST]))
-
-    def _holds_newest(self, group: str, status: TypeStatus) -> bool:
-        newest = self.version_of(group, "EDS")
-        return status.state == IN_SYNC and (newest is None or status.acked_version == newest)

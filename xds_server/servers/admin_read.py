@@ -4,23 +4,25 @@ Knows which picture answers which question. Does not change anything.
 """
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import fields
+from collections.abc import Sequence
+from dataclasses import fields, replace
 from typing import Protocol
 
+from xds_server.decisions.explain import explain
 from xds_server.decisions.overlay import find_endpoint, find_service, nearest
 from xds_server.domain.forecast import HORIZON
 from xds_server.domain.names import EndpointId
 from xds_server.domain.policy import BOUNDS, Pin
 from xds_server.domain.reason import Reason
 from xds_server.domain.refusal import Kind, Refusal
-from xds_server.domain.score import ScoreTable
-from xds_server.domain.topology import DEFAULT_NETWORK, Service
+from xds_server.domain.topology import Service
 from xds_server.pb.admin.v1 import admin_pb2 as pb
 from xds_server.ports import Change
 from xds_server.servers import admin_words as words
-from xds_server.servers.admin_picture import IN_SYNC, Load, LoadTable, NodeStatus, Picture
+from xds_server.servers.admin_picture import Load, LoadTable, Picture
+from xds_server.servers.node_status import NodeStatus
 from xds_server.servers.refusals import Context
+from xds_server.servers.smart_endpoint import SmartEndpoints
 
 
 class ChangeLog(Protocol):
@@ -31,19 +33,17 @@ class ChangeLog(Protocol):
         ...
 
 
-Select = Callable[[ScoreTable], tuple[EndpointId, Reason]]
-"""Chooses one available endpoint; the reason tells with which probability."""
-_QUIET = frozenset({IN_SYNC, "NOT_REQUESTED"})
+_QUIET = frozenset({"SYNCED", "NOT_REQUESTED"})
 _MOST_CHANGES = 1000
 
 
 class Reading:
     """The read RPCs of xds_server.admin.v1.Admin."""
 
-    def __init__(self, picture: Picture, log: ChangeLog, select: Select) -> None:
+    def __init__(self, picture: Picture, log: ChangeLog, smart: SmartEndpoints) -> None:
         self._picture = picture
         self._log = log
-        self._select = select
+        self._smart = smart
         self._loads = LoadTable(picture.samples)
 
     async def ListNodes(self, request: pb.ListNodesRequest, _: Context) -> pb.ListNodesResponse:  # noqa: N802 - gRPC's
@@ -84,44 +84,30 @@ class Reading:
         self, request: pb.SelectEndpointRequest, _: Context
     ) -> pb.SelectEndpointResponse:
         """Choose one endpoint by the scores of the last tick."""
-        service = find_service(self._picture.services.value, request.service)
-        network = request.virtual_network or DEFAULT_NETWORK
-        if network not in service.virtual_networks:
-            offered = ", ".join(service.virtual_networks)
-            raise Refusal(Kind.UNKNOWN, f"service {service.name} is offered to {offered}, not to {network!r}")
-        table = self._picture.weights.value.get(service.name)
-        if table is None or table.scores is None or not table.scores.available.any():
-            raise Refusal(
-                Kind.FORBIDDEN,
-                f"no endpoint of {service.name} has a score yet; scores come with the first tick of telemetry "
-                f"(`xdsctl endpoints {service.name}`)",
-            )
-        chosen, why = self._select(table.scores)
-        row = table.scores.endpoints.index(chosen)
-        endpoint = find_endpoint(service, chosen)
+        chosen = self._smart.choose(request.service, request.virtual_network)
         return pb.SelectEndpointResponse(
-            service=service.name,
-            endpoint=endpoint.id,
-            address=endpoint.address,
-            port=endpoint.port,
-            dns_name=endpoint.dns_name,
-            score=float(table.scores.score[row]),
-            confidence=float(table.scores.confidence[row]),
-            reason=words.reason(why),
+            service=chosen.service,
+            endpoint=chosen.endpoint.id,
+            address=chosen.endpoint.address,
+            port=chosen.endpoint.port,
+            dns_name=chosen.endpoint.dns_name,
+            score=chosen.score,
+            confidence=chosen.confidence,
+            reason=words.reason(chosen.reason),
         )
 
     async def Explain(self, request: pb.ExplainRequest, _: Context) -> pb.ExplainResponse:  # noqa: N802 - gRPC's
         """Return the reason tree of one weight, with what was seen and what an operator fixed at its roots."""
         service = find_service(self._picture.services.value, request.service)
         endpoint = find_endpoint(service, request.endpoint)
-        table = self._picture.weights.value.get(service.name)
+        table = self._picture.decided.value.get(service.name)
         shown = next(e for e in self.endpoints(service) if e.id == endpoint.id)
         tree = Reason("weight", why="not decided yet: the first tick of telemetry decides it")
         if table is not None and endpoint.id in table.endpoints:
-            tree = table.reason(endpoint.id)
+            tree = explain(table, endpoint.id)
         roots = (*self._operator(service, endpoint.id), _sample(self._loads.of(service.name).get(endpoint.id)))
-        tree = Reason(tree.what, tree.value, tree.unit, tree.why, (*tree.because, *(r for r in roots if r)))
-        return pb.ExplainResponse(endpoint=shown, reason=words.reason(tree))
+        because = (*tree.because, *(root for root in roots if root))
+        return pb.ExplainResponse(endpoint=shown, reason=words.reason(replace(tree, because=because)))
 
     async def ListChanges(self, request: pb.ListChangesRequest, _: Context) -> pb.ListChangesResponse:  # noqa: N802 - gRPC's
         """Return the change log, newest first."""
@@ -149,12 +135,12 @@ class Reading:
 
     def endpoints(self, service: Service) -> list[pb.Endpoint]:
         """Return one service's endpoints with what is decided and seen."""
-        table = self._picture.weights.value.get(service.name)
+        table = self._picture.decided.value.get(service.name)
         pins = {p.endpoint: p for p in self._picture.pins.value.get(service.name, ())}
         return words.endpoints(service, table, self._loads.of(service.name), pins)
 
     def _service(self, service: Service) -> pb.Service:
-        table = self._picture.weights.value.get(service.name)
+        table = self._picture.decided.value.get(service.name)
         rates = [load.rps for load in self._loads.of(service.name).values() if not math.isnan(load.rps)]
         return pb.Service(
             name=service.name,
@@ -182,7 +168,7 @@ def _in_sync(node: NodeStatus) -> bool:
 
 def _pinned(pin: Pin) -> Reason:
     value, unit = (pin.share, "of the traffic") if pin.weight is None else (float(pin.weight), "of 1000 = fair share")
-    return Reason("pin", value, unit, pin.reason or "by an operator")
+    return Reason("operator's pin", value, unit, pin.reason)
 
 
 def _sample(load: Load | None) -> Reason | None:
@@ -194,4 +180,4 @@ def _sample(load: Load | None) -> Reason | None:
         for f in fields(load)
         if not math.isnan(getattr(load, f.name))
     )
-    return Reason("sample", why="seen in the last tick", because=parts) if parts else None
+    return Reason("last tick", why="as Envoys saw it", because=parts) if parts else None

@@ -18,7 +18,8 @@ from xds_server.domain.topology import Endpoint, Service
 from xds_server.domain.weights import WeightTable
 from xds_server.pb.admin.v1 import admin_pb2 as pb
 from xds_server.ports import Change
-from xds_server.servers.admin_picture import Load, NodeStatus
+from xds_server.servers.admin_picture import Load
+from xds_server.servers.node_status import NodeStatus
 
 _PARTS = ("preference", "thresholds", "guardrails")
 _NUMBERS = ("active_request_bias", "concurrency")
