@@ -6,7 +6,7 @@ owners or requests.
 """
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 
 from xds_server.domain.subnets import Block, Strategy
 
@@ -60,11 +60,11 @@ class Buddy:
         fits = self._filled & ((2 << length) - 1)
         if not fits:
             return None
-        found, index = _CHOICES[strategy](self._free, fits, self._cursor)
-        base = self._pop(found, index)
-        self._split(base, found, base, length)
+        size = 1 << (self._bits - length)
+        found, index, base = self._choose(strategy, fits, size)
+        self._split(self._pop(found, index), found, base, length)
         self._held[base] = length
-        self._cursor = base + (1 << (self._bits - length))
+        self._cursor = base + size
         return Block(self._version, base, length)
 
     def holds(self, block: Block) -> bool:
@@ -100,6 +100,30 @@ class Buddy:
         insort(self._free[length], base)
         self._filled |= 1 << length
 
+    def _choose(self, strategy: Strategy, fits: int, size: int) -> tuple[int, int, int]:
+        """Return the list, the place in it, and the address to take within that block."""
+        if strategy is Strategy.BEST_FIT:
+            length = fits.bit_length() - 1
+            return length, 0, self._free[length][0]
+        start = -(-self._cursor // size) * size if strategy is Strategy.ROUND_ROBIN else 0
+        found = self._lowest_from(start, fits) or self._lowest_from(0, fits)
+        assert found is not None  # ``fits`` names lists that hold something
+        return found
+
+    def _lowest_from(self, start: int, fits: int) -> tuple[int, int, int] | None:
+        """Find the lowest address at or after ``start`` in any list of ``fits``, in the midst of a block too."""
+        best: tuple[int, int, int] | None = None
+        while fits:
+            length = (fits & -fits).bit_length() - 1
+            fits &= fits - 1
+            bases = self._free[length]
+            index = bisect_left(bases, start)
+            if index and bases[index - 1] + (1 << (self._bits - length)) > start:
+                return length, index - 1, start
+            if index < len(bases) and (best is None or bases[index] < best[2]):
+                best = length, index, bases[index]
+        return best
+
     def _put(self, base: int, length: int) -> None:
         insort(self._free[length], base)
         self._filled |= 1 << length
@@ -133,41 +157,3 @@ class Buddy:
                 self._split(self._pop(found, index), found, base, length)
                 return True
         return False
-
-
-def _best_fit(_free: list[list[int]], fits: int, _cursor: int) -> tuple[int, int]:
-    """The smallest block that is large enough, lowest address first."""
-    return fits.bit_length() - 1, 0
-
-
-def _first_fit(free: list[list[int]], fits: int, _cursor: int) -> tuple[int, int]:
-    """The lowest address of all blocks that are large enough."""
-    best, best_base = 0, -1
-    while fits:
-        length = (fits & -fits).bit_length() - 1
-        fits &= fits - 1
-        base = free[length][0]
-        if best_base < 0 or base < best_base:
-            best, best_base = length, base
-    return best, 0
-
-
-def _round_robin(free: list[list[int]], fits: int, cursor: int) -> tuple[int, int]:
-    """The lowest address at or after where the last block ended; from the start again behind the last."""
-    best: tuple[int, int, int] | None = None
-    remaining = fits
-    while remaining:
-        length = (remaining & -remaining).bit_length() - 1
-        remaining &= remaining - 1
-        bases = free[length]
-        index = bisect_left(bases, cursor)
-        if index < len(bases) and (best is None or bases[index] < best[0]):
-            best = (bases[index], length, index)
-    return (best[1], best[2]) if best else _first_fit(free, fits, cursor)
-
-
-_CHOICES: Mapping[Strategy, Callable[[list[list[int]], int, int], tuple[int, int]]] = {
-    Strategy.BEST_FIT: _best_fit,
-    Strategy.FIRST_FIT: _first_fit,
-    Strategy.ROUND_ROBIN: _round_robin,
-}

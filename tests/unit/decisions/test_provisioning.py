@@ -1,0 +1,98 @@
+"""Provisioning: the next move of one allocation, phase by phase."""
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from tests.fakes.front_ends import front_end
+from tests.fakes.sam import wish
+from xds_server.decisions.provisioning import Patience, Scene, Sight, next_move
+from xds_server.domain.names import ApplianceName, NodeId, SubnetId
+from xds_server.domain.subnets import Allocation, Phase
+from xds_server.domain.topology import Locality
+
+NODE = front_end("a")
+PLACED = Allocation(
+    SubnetId("s"),
+    wish(),
+    Phase.PROVISIONING,
+    0.0,
+    appliance=ApplianceName("nat"),
+    node=NODE.id,
+    generation=1,
+    listening=True,
+    reason="placed on node a, which must acknowledge the listener",
+)
+ACTIVE = replace(PLACED, phase=Phase.ACTIVE, reason="node a serves it")
+RELEASING = replace(ACTIVE, phase=Phase.RELEASING)
+
+
+def scene(now_s: float = 0.0, *nodes: str) -> Scene:
+    """A moment with these nodes connected."""
+    return Scene(now_s, {NodeId(n): front_end(n) for n in nodes}, {}, Patience())
+
+
+def moved(outcome: Allocation | float) -> Allocation:
+    """The moved allocation."""
+    assert isinstance(outcome, Allocation)
+    return outcome
+
+
+def test_placing_remembers_where():
+    """A placed subnet has node, locality, a new generation, and wants its listener."""
+    found = moved(next_move(replace(PLACED, node=None, listening=False), Sight(), scene(5.0, "b")))
+    assert (found.node, found.locality, found.generation, found.listening) == ("b", Locality("r1", "z1"), 2, True)
+
+
+def test_acknowledged_is_active():
+    """The ACK of the listener makes it active."""
+    assert moved(next_move(PLACED, Sight(serving=True), scene())).phase is Phase.ACTIVE
+
+
+def test_waits_for_the_ack_no_longer_than_patience():
+    """Without an answer it looks again at the end of patience, and then fails."""
+    assert next_move(PLACED, Sight(), scene(1.0)) == 60.0
+    failed = moved(next_move(PLACED, Sight(), scene(60.0)))
+    assert (failed.phase, failed.listening, failed.node) == (Phase.ERROR, False, "a")
+
+
+@pytest.mark.parametrize(("attempts", "pause"), [(0, 1.0), (1, 2.0), (4, 60.0), (99, 60.0)])
+def test_failures_pause_longer_each_time(attempts: int, pause: float):
+    """The pause before the next attempt grows to a minute."""
+    failed = moved(next_move(replace(PLACED, attempts=attempts), Sight(problem="no"), scene(10.0)))
+    assert failed.next_retry_s == 10.0 + pause
+    assert next_move(failed, Sight(), scene(10.0)) == 10.0 + pause
+    assert moved(next_move(failed, Sight(), scene(10.0 + pause))).phase is Phase.PROVISIONING
+
+
+def test_active_needs_nothing():
+    """Silence is the normal result."""
+    assert next_move(ACTIVE, Sight(), scene()) == math.inf
+
+
+def test_a_missing_node_is_told_then_left():
+    """While its node is away the reason says so; after node_timeout_s it looks for another."""
+    told = moved(next_move(ACTIVE, Sight(missing_s=1.0), scene(100.0)))
+    assert (told.phase, told.node) == (Phase.ACTIVE, "a")
+    assert "away" in told.reason
+    assert next_move(told, Sight(missing_s=1.0), scene(100.0)) == 159.0
+    assert moved(next_move(told, Sight(), scene(100.0))) == ACTIVE
+    lost = moved(next_move(told, Sight(missing_s=60.0), scene(160.0)))
+    assert (lost.phase, lost.node, lost.listening) == (Phase.PROVISIONING, None, False)
+
+
+def test_release_in_order():
+    """Drain, then the listener, then the node's word for it."""
+    assert next_move(RELEASING, Sight(), scene(1.0)) == 2.0
+    drained = moved(next_move(RELEASING, Sight(), scene(2.0)))
+    assert (drained.phase, drained.listening) == (Phase.RELEASING, False)
+    assert next_move(drained, Sight(), scene(3.0)) == 600.0
+    assert moved(next_move(drained, Sight(silent=True), scene(3.0))).phase is Phase.COOLING
+    assert moved(next_move(drained, Sight(missing_s=9.0), scene(600.0))).phase is Phase.COOLING
+
+
+def test_never_placed_is_released_at_once():
+    """What no node ever served needs nobody's word."""
+    never = replace(RELEASING, node=None, listening=False)
+    assert moved(next_move(never, Sight(), scene(0.0))).phase is Phase.COOLING

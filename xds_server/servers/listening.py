@@ -1,0 +1,61 @@
+"""Listening: a socket for ``ADDRESS:PORT`` or ``unix:PATH``; without TLS only where strangers cannot reach it.
+
+Knows addresses. Does not know who is served.
+"""
+
+import contextlib
+import socket
+from collections.abc import Iterator
+from ipaddress import ip_address
+from pathlib import Path
+
+_BACKLOG = 1024
+
+
+class CannotListen(Exception):
+    """The address is taken, malformed or not allowed; the text says which and what would do."""
+
+
+def listen(address: str, *, insecure: bool = False) -> socket.socket:
+    """Return a listening socket; port 0 takes a free one. Raises CannotListen."""
+    if address.startswith("unix:"):
+        return _listen_at_path(address.removeprefix("unix:"))
+    host, port = _split(address)
+    if not (insecure or ip_address(host).is_loopback):
+        raise CannotListen(f"{address} is not a loopback address; use 127.0.0.1, or --insecure to be open to strangers")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with _told_plainly(address), contextlib.ExitStack() as undo:
+        sock = undo.enter_context(socket.socket(family, socket.SOCK_STREAM))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+        sock.listen(_BACKLOG)
+        sock.setblocking(False)
+        undo.pop_all()
+    return sock
+
+
+def _split(address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    try:
+        return str(ip_address(host.strip("[]"))), int(port)
+    except ValueError:
+        raise CannotListen(f"{address!r} is no address to listen on; write 127.0.0.1:18002 or unix:PATH") from None
+
+
+def _listen_at_path(path: str) -> socket.socket:
+    with _told_plainly(path):
+        if Path(path).is_socket():
+            Path(path).unlink()
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        sock.bind(path)
+        sock.listen(_BACKLOG)
+        sock.setblocking(False)
+    return sock
+
+
+@contextlib.contextmanager
+def _told_plainly(address: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, OverflowError) as error:
+        raise CannotListen(f"cannot listen on {address}: {error}; stop who does, or choose another") from error

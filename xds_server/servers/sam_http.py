@@ -1,0 +1,131 @@
+"""Subnet Allocation Manager over HTTP (CONTRACTS.md): request, release, status, pools.
+
+Knows routes, status codes and when an answer may go out. Does not know how subnets are decided: it asks the desk.
+"""
+
+import asyncio
+import re
+from dataclasses import replace
+from enum import StrEnum
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query, Response
+
+from xds_server.domain.names import InvalidName, SubnetId
+from xds_server.domain.reason import Reason
+from xds_server.domain.subnets import Allocation, Phase
+from xds_server.servers import subnet_words as words
+from xds_server.servers.problems import FieldFault, Problem, documented
+from xds_server.servers.subnet_desk import Objected, SubnetDesk, UnknownSubnet
+from xds_server.state.waiting import Abandoned, Full, Mismatch, Refused
+
+DURABLE_S = 10.0
+"""An answer is given only once it is durable; so long the store may take, however short the caller's patience."""
+_KEY = re.compile(r"[\x21-\x7e]([\x20-\x7e]{0,253}[\x21-\x7e])?")
+_ACTOR = "http"
+
+
+class Wait(StrEnum):
+    """What a request waits for."""
+
+    ALLOCATED = "allocated"
+    ACTIVE = "active"
+
+
+_Key = Annotated[str | None, Header(alias="Idempotency-Key", description="Same key and body: the same answer, 24 h.")]
+_Timeout = Annotated[float, Query(ge=0, le=600, allow_inf_nan=False)]
+
+
+def sam_routes(desk: SubnetDesk) -> APIRouter:
+    """Return the routes of the Subnet Allocation Manager."""
+    routes = APIRouter(prefix="/subnets", tags=["subnets"])
+
+    @routes.post("/request", status_code=201, responses={202: {"model": words.SubnetBody}, **documented(409, 422, 503)})
+    async def request(
+        body: words.RequestBody,
+        response: Response,
+        key: _Key = None,
+        wait: Wait = Wait.ALLOCATED,
+        timeout_s: _Timeout = 30.0,
+    ) -> words.SubnetBody:
+        """Ask for a subnet; 202 when the wanted phase was not reached in time."""
+        started = asyncio.get_running_loop().time()
+        granted = await _granted(desk, body, _checked_key(key), timeout_s)
+        if wait is Wait.ACTIVE:
+            left_s = timeout_s - (asyncio.get_running_loop().time() - started)
+            latest = await desk.settled(granted.id, max(0.0, left_s))
+            if latest:  # what is gone by now was a success once: its answer stays as it was
+                granted = replace(granted, phase=latest.phase, reason=latest.reason)
+                response.status_code = 202 if latest.phase in {Phase.PROVISIONING, Phase.ERROR} else 201
+        return words.subnet_body(granted, desk.plan)
+
+    @routes.post("/release", status_code=202, responses=documented(404, 422, 503))
+    async def release(body: words.ReleaseBody) -> words.ReleaseAnswer:
+        """Give a subnet back; releasing twice is fine."""
+        return await _released(desk, _checked_id(body.subnet_id))
+
+    @routes.get("/status", responses=documented(422))
+    async def status(
+        subnet_id: str | None = None, service: str | None = None, phase: Phase | None = None
+    ) -> words.StatusList:
+        """Say where every subnet stands; each filter may be left out."""
+        subnet = None if subnet_id is None else _checked_id(subnet_id)
+        found = desk.subnets(subnet, service, phase)
+        return words.StatusList(subnets=[words.status_body(a, desk.plan, listed=subnet is not None) for a in found])
+
+    @routes.get("/pools")
+    async def pools() -> words.PoolList:
+        """Say how full every pool is."""
+        return words.PoolList(pools=[words.pool_body(report) for report in desk.pools])
+
+    return routes
+
+
+async def _released(desk: SubnetDesk, subnet: SubnetId) -> words.ReleaseAnswer:
+    try:
+        return words.release_answer(subnet, await desk.release(subnet, _ACTOR))
+    except UnknownSubnet:
+        detail = f"no subnet has the id {subnet}; GET /subnets/status lists those there are"
+        raise Problem(404, "unknown_subnet", detail) from None
+
+
+async def _granted(desk: SubnetDesk, body: words.RequestBody, key: str | None, timeout_s: float) -> Allocation:
+    """Ask the desk, and turn its refusals into problems."""
+    try:
+        return await desk.request(body.to_domain(), key, max(timeout_s, DURABLE_S))
+    except InvalidName as error:
+        raise Problem(422, "invalid_request", str(error), [_fault("service", "name", str(error))]) from error
+    except Objected as objected:
+        faults = [_fault(o.field, o.code, o.text) for o in objected.objections]
+        code = faults[0].code if len(faults) == 1 else "invalid_request"
+        raise Problem(422, code, str(objected), faults) from objected
+    except Refused as refused:
+        raise Problem(409, refused.code, refused.reason.why, because=_lines(refused.reason)) from refused
+    except Mismatch as error:
+        detail = "this Idempotency-Key belongs to a request with another body; use a new key for a new request"
+        raise Problem(422, "idempotency_mismatch", detail, [_fault("Idempotency-Key", "mismatch", detail)]) from error
+    except (Full, Abandoned, TimeoutError) as error:
+        detail = "the request was not decided in time and nothing was promised; repeat it with the same Idempotency-Key"
+        raise Problem(503, "busy", detail, headers={"Retry-After": "2"}) from error
+
+
+def _checked_key(key: str | None) -> str | None:
+    if key is not None and not _KEY.fullmatch(key):
+        text = "an Idempotency-Key has 1 to 255 printable ASCII characters, for example a UUID"
+        raise Problem(422, "invalid_request", text, [_fault("Idempotency-Key", "grammar", text)])
+    return key
+
+
+def _checked_id(text: str) -> SubnetId:
+    try:
+        return SubnetId(text)
+    except InvalidName as error:
+        raise Problem(422, "invalid_request", str(error), [_fault("subnet_id", "name", str(error))]) from error
+
+
+def _fault(name: str, code: str, message: str) -> FieldFault:
+    return FieldFault(field=name, code=code, message=message)
+
+
+def _lines(reason: Reason) -> list[str]:
+    return [f"{'  ' * (depth - 1)}{step.what}: {step.why}" for depth, step in reason.walk() if depth]
