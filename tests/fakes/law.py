@@ -83,7 +83,8 @@ class ClosedLoop:
             concurrency = self.service.policy.concurrency
             latency_ms = delay_s(rate, kappa, concurrency) * 1000
             latency_ms *= 1 + self.noise * self.rng.uniform(-1, 1, len(kappa))
-            self.decide(sighting(self.now_s, rate, latency_ms, interval_s=self.interval_s))
+            waiting = rate * latency_ms / 1000
+            self.decide(sighting(self.now_s, rate, latency_ms, interval_s=self.interval_s, in_flight=waiting))
             self.ticks += 1
             self.now_s += self.interval_s
         return self

@@ -24,10 +24,11 @@ RPS, LATENCY, ERRORS, KAPPA = range(len(CHANNELS))
 P10, P30, P90 = (QUANTILES.index(q) for q in (0.1, 0.3, 0.9))
 BOUNDS: Final = np.array([[0.0, 1e9], [1e-3, 3.6e6], [0.0, 1.0], [1e-3, 1e7]])
 """Lowest and highest believable value per channel, in its unit: beyond, a value is cut; negative ones are unseen."""
-ENOUGH: Final = 10.0
+ENOUGH: Final = 20.0
 """Requests in one tick that make its mean a full sample; fewer move a level by less, which then remembers longer."""
-LOSE: Final = 0.2
-"""Part of the count of requests seen that a full sample replaces: so much of them a level still remembers."""
+REMEMBERED: Final = 1.5
+"""Requests that speak for a level, per request in its decaying count: an EWMA of 0.5 averages three samples, and the
+count of steady samples is two of them."""
 THIN: Final = 3.0
 """Decaying count of requests at which an endpoint's own capacity counts as much as that of its kind."""
 UNSURE: Final = 0.5
@@ -36,7 +37,7 @@ P30_SIGMA: Final = 0.524
 """How many standard errors the 30th percentile of a normal lies below its middle."""
 NODES_KEEP: Final = 0.95
 ALIKE: Final = 0.10
-ALIKE_SIGMA: Final = 3.0
+ALIKE_SIGMA: Final = 2.5
 STICKY: Final = 1.5
 """A capacity within ALIKE, or ALIKE_SIGMA standard errors, of the median is taken as the median; it takes STICKY times
 that to be told apart again. So endpoints that are alike get exactly equal weights."""
@@ -123,7 +124,7 @@ def observe(memory: Memory, tick: Sighting, concurrency: float, forget_ticks: in
     return Memory(
         level=level,
         latest=sample,
-        requests=np.where(gone, 0, memory.requests * (1 - LOSE * evidence) + requests),
+        requests=np.where(gone, 0, memory.requests * (1 - EWMA * evidence) + requests),
         seen_s=seen_s,
         alike=memory.alike,
         backtest=memory.backtest.mature(tick.at_s, tick.interval_s, sample),
@@ -159,7 +160,7 @@ def estimate(memory: Memory, outlook: Outlook | None, roster: Roster, rails: Gua
     )
     used = _blend(trust, quantiles[:, :, MEDIAN], memory.level)
     caution = np.clip(1 - sure / UNSURE, 0, 1)
-    error = 1 / np.sqrt(np.maximum(memory.requests, 4))
+    error = 1 / np.sqrt(np.maximum(REMEMBERED * memory.requests, 4))
     capacity = _blend(
         trust[:, KAPPA],
         quantiles[:, KAPPA, MEDIAN] - caution * (quantiles[:, KAPPA, MEDIAN] - quantiles[:, KAPPA, P30]),
@@ -199,7 +200,7 @@ def _believable(tick: Sighting, concurrency: float) -> tuple[Floats, Floats]:
     if unknown.any():
         rows = sample[unknown]
         sample[unknown, KAPPA] = infer_capacity(rows[:, RPS], rows[:, LATENCY], concurrency)
-    heard = np.where(hung, waiting, requests)
+    heard = requests + waiting  # who slows down answers less: what waits there is evidence too
     sample[heard == 0] = np.nan
     return sample, heard
 

@@ -54,7 +54,7 @@ RULES: Final = {
 class Move:
     """What the law wants of the rows that may get traffic: shares ``before``, wished for, and ``after`` guardrails.
 
-    ``words``: why the service's weights stay or go, '' when the solution is followed.
+    ``words``: why the service's weights stay or go, '' when the solution is followed. ``moving``: more steps follow.
     """
 
     rows: NDArray[np.bool_]
@@ -62,6 +62,7 @@ class Move:
     wish: Floats
     after: Floats
     words: str = ""
+    moving: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -23,6 +23,8 @@ SLOW_START: Final = 0.2
 """What a newcomer starts with, of the median weight of the others; then it rises like everybody."""
 MARKED: Final = 1.4
 """A step by this factor of one endpoint's share is worth a push, however small its part of the total."""
+ARRIVED: Final = 1.1
+"""A share this near to its goal has arrived."""
 PICKS: Final = 10.0
 """Picks per endpoint that each Envoy should make between two pushes: a push restarts its schedule (ENVOY_FACTS 2)."""
 LONGEST_SPACING: Final = 30.0
@@ -93,14 +95,23 @@ def total_variation(one: Floats, other: Floats) -> float:
     return exact_sum(np.abs(one - other)) / 2
 
 
-def worth_a_push(before: Floats, after: Floats, wish: Floats, rails: Guardrails) -> bool:
-    """Tell whether a change is material: beyond the dead band, marked for one endpoint, or equality regained."""
+def worth_a_push(before: Floats, after: Floats, wish: Floats, rails: Guardrails, *, moving: bool = False) -> bool:
+    """Tell whether a change is material: beyond the dead band, marked for one endpoint, or equality regained.
+
+    ``moving``: the last step was cut short; then a small rest is worth going too, or it would stand for ever.
+    """
     if total_variation(before, after) >= rails.dead_band:
         return True
-    marked = np.log(min(MARKED, rails.max_rise**0.9))
+    marked = np.log(ARRIVED if moving else min(MARKED, rails.max_rise**0.9))
     if np.abs(np.log(after / before)).max() >= marked:
         return True
     return bool(np.ptp(wish) == 0 and np.ptp(integers(before)) > 0)
+
+
+def cut_short(after: Floats, wish: Floats, rails: Guardrails) -> bool:
+    """Tell whether the guardrails left a share on its way (the floor is no way, it is a place to be)."""
+    goal = np.maximum(wish, max(rails.floor, LEAST) / len(wish))
+    return bool(np.abs(np.log(after / goal)).max() >= np.log(ARRIVED))
 
 
 def spacing_s(rows: int, load: float, nodes: float, interval_s: float) -> float:

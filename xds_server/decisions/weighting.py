@@ -60,6 +60,7 @@ class LawState:
     ``law``: the weights the law last published, 0 for endpoints that had none. ``published``: the same with pins.
     ``pushed_s``: when ``published`` last changed. ``excluded``: why each endpoint had no traffic, '' when it had.
     ``changed``: a cause that is not told yet. ``resumed``: began with the weights of before a restart.
+    ``moving``: the guardrails cut the last step short.
     """
 
     roster: Roster
@@ -71,6 +72,7 @@ class LawState:
     pushed_s: float = -np.inf
     changed: str = ""
     resumed: bool = False
+    moving: bool = False
 
     @classmethod
     def start(cls, roster: Roster, remembered: Mapping[EndpointId, int] | None = None) -> "LawState":
@@ -106,6 +108,7 @@ class LawState:
             pushed_s=self.pushed_s,
             changed=self.changed or MEMBERSHIP,
             resumed=self.resumed,
+            moving=self.moving,
         )
 
 
@@ -169,11 +172,11 @@ def _move(state: LawState, now_s: float, belief: Estimate, prices: Floats, begin
         words = ""
         least_s = guardrails.spacing_s(len(before), belief.load, state.memory.nodes, state.memory.interval_s)
     if now_s - state.pushed_s < least_s:
-        return Move(rows, before, wish, before, words or f"waits: pushes are {least_s:.1f} s apart")
+        return Move(rows, before, wish, before, words or f"waits: pushes are {least_s:.1f} s apart", state.moving)
     after = guardrails.guarded(before, wish, rails)
-    if not guardrails.worth_a_push(before, after, wish, rails):
+    if not guardrails.worth_a_push(before, after, wish, rails, moving=state.moving):
         return Move(rows, before, wish, before, words or STEADY)
-    return Move(rows, before, wish, after, words)
+    return Move(rows, before, wish, after, words, guardrails.cut_short(after, wish, rails))
 
 
 def _recorded(picture: Picture, state: LawState, decided: Decided) -> tuple[LawState, WeightTable]:
@@ -193,6 +196,7 @@ def _recorded(picture: Picture, state: LawState, decided: Decided) -> tuple[LawS
         excluded=scores.excluded,
         pushed_s=state.pushed_s,
         resumed=state.resumed,
+        moving=move.moving,
     )
     cause = "" if not state.changed and np.array_equal(published, state.published) else _cause(state, after, decided)
     table = WeightTable(
