@@ -1,6 +1,6 @@
 """`make bench`: every benchmark of this folder, one after the other; a table on the terminal, JSON under build/bench.
 
-    python -m tests.benchmarks [NAME ...]      names as in bench_NAME.py; all of them without any
+python -m tests.benchmarks [NAME ...]      names as in bench_NAME.py; all of them without any
 """
 
 import subprocess

@@ -6,7 +6,7 @@ nor what happens when there is no answer (the controller's fallback).
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +36,7 @@ class _Card:
     name: str
     version: str
     sha256: str
+    whole: Mapping[str, object]
 
 
 class OnnxForecaster:
@@ -45,6 +46,7 @@ class OnnxForecaster:
         self.name = card.name
         self.version = card.version
         self.sha256 = card.sha256
+        self.card = card.whole
         self._session = session
         self._threads = threads
 
@@ -120,7 +122,7 @@ def _card(path: Path) -> _Card:
     text = _read(path, 1024 * 1024)
     try:
         card = json.loads(text)
-        return _Card(*(str(card[key]) for key in ("name", "version", "sha256")))
+        return _Card(*(str(card[key]) for key in ("name", "version", "sha256")), whole=card)
     except (ValueError, KeyError, TypeError) as error:
         raise Unavailable("malformed", f"{path} is no model card ({error!r}); {_RETRAIN}") from error
 

@@ -54,11 +54,11 @@ def serve(
     flags = _flags({"xds": xds, "admin": admin, "http": http}, insecure=insecure)
     settings = _load(config, flags)
     from xds_server import app as composition
-    from xds_server.cli.logs import configure
+    from xds_server.cli.logs import configure, set_level
 
     configure(log_level, log_format)
     try:
-        asyncio.run(composition.serve(settings, lambda: load(config, flags)))
+        asyncio.run(composition.serve(settings, lambda: load(config, flags), set_level))
     except composition.CannotStart as error:
         _fail(str(error))
 

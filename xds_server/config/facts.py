@@ -4,14 +4,14 @@ Knows both vocabularies. Does not know files or lines: everything was checked be
 """
 
 from collections.abc import Mapping
-from ipaddress import ip_network
 
 from xds_server.config.networks import AppliancePart, PoolPart
 from xds_server.config.schema import Settings
 from xds_server.config.services import EndpointPart, ServicePart
+from xds_server.domain.limits import Limits
 from xds_server.domain.names import ApplianceName, EndpointId, PoolName, ServiceName, VirtualNetwork
 from xds_server.domain.policy import Failover, Guardrails, Policy, Preference, Thresholds
-from xds_server.domain.subnets import Block, Pool
+from xds_server.domain.subnets import Block, Pool, SubnetPlan
 from xds_server.domain.topology import Appliance, Endpoint, Locality, Service, Upstream
 
 
@@ -20,14 +20,19 @@ def services(settings: Settings) -> Mapping[ServiceName, Service]:
     return {ServiceName(part.name): _service(part) for part in settings.services}
 
 
-def appliances(settings: Settings) -> Mapping[ApplianceName, Appliance]:
-    """Return every appliance by name."""
-    return {ApplianceName(part.name): _appliance(part) for part in settings.appliances}
+def plan(settings: Settings) -> SubnetPlan:
+    """Return everything that is configured of subnets."""
+    return SubnetPlan(
+        pools=tuple(_pool(part) for part in settings.pools),
+        appliances=tuple(_appliance(part) for part in settings.appliances),
+        security_profiles=tuple(settings.security_profiles),
+        max_subnets={service: quota.max_subnets for service, quota in settings.quotas.items()},
+    )
 
 
-def pools(settings: Settings) -> tuple[Pool, ...]:
-    """Return the address pools in the order of the file."""
-    return tuple(_pool(part) for part in settings.pools)
+def limits(settings: Settings) -> Limits:
+    """Return the bounds of the xDS server."""
+    return Limits(**settings.limits.model_dump())
 
 
 def _service(part: ServicePart) -> Service:
@@ -73,12 +78,8 @@ def _pool(part: PoolPart) -> Pool:
     fields = part.model_dump(exclude={"name", "prefixes", "exclusions"})
     return Pool(
         name=PoolName(part.name),
-        prefixes=tuple(_block(prefix) for prefix in part.prefixes),
-        exclusions=tuple(_block(prefix) for prefix in part.exclusions),
+        prefixes=tuple(Block.parse(prefix) for prefix in part.prefixes),
+        exclusions=tuple(Block.parse(prefix) for prefix in part.exclusions),
         **fields,
     )
 
-
-def _block(prefix: str) -> Block:
-    network = ip_network(prefix)
-    return Block(network.version, int(network.network_address), network.prefixlen)

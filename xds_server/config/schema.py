@@ -31,10 +31,17 @@ class ListenPart(Part):
     http: Listen = "127.0.0.1:18002"
 
 
+def _shipped_model() -> Path:
+    """Return the model of the working directory, else the one that came with this program."""
+    here = Path("models/endpoint_forecaster.onnx")
+    shipped = Path(__file__).resolve().parents[2] / here
+    return here if here.exists() or not shipped.exists() else shipped
+
+
 class ModelPart(Part):
     """The forecasting model."""
 
-    path: Path = Path("models/endpoint_forecaster.onnx")
+    path: Path = Field(default_factory=_shipped_model)
 
 
 class TelemetryPart(Part):
@@ -68,7 +75,7 @@ class Settings(BaseSettings):
     listen: ListenPart = ListenPart()
     insecure: bool = False
     store: Annotated[str, Field(pattern=r"^sqlite:///.+")] = "sqlite:///var/xds-server.db"
-    model: ModelPart = ModelPart()
+    model: ModelPart = Field(default_factory=ModelPart)
     telemetry: TelemetryPart = TelemetryPart()
     limits: LimitsPart = LimitsPart()
     subnets: SubnetsPart = SubnetsPart()

@@ -35,7 +35,7 @@ class Controller:
         self._step = step
         self._clock = clock
         self.ready = False
-        self.problem: str | None = "has not run yet"
+        self.problem: str | None = None
         self.runs = 0
 
     @property
@@ -47,15 +47,16 @@ class Controller:
         """Loop until cancelled."""
         failures = 0
         while True:
-            if not failures:
-                await self._step.wait()
-            failures = 0 if await self._once() else failures + 1
+            failures = 0 if await self._once(again=failures > 0) else failures + 1
             if failures:
                 await self._clock.sleep(_BACK_OFF_S[min(failures, len(_BACK_OFF_S)) - 1])
 
-    async def _once(self) -> bool:
-        started = self._clock.now()
+    async def _once(self, *, again: bool) -> bool:
+        """Wait for news (after a failure: at once) and run the step; return whether it went well."""
         try:
+            if not again:
+                await self._step.wait()
+            started = self._clock.now()
             await self._step.step()
         except Exception as error:  # noqa: BLE001 - whatever a step raises is counted, told and retried
             self.problem = f"{type(error).__name__}: {error}"

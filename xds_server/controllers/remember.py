@@ -16,26 +16,25 @@ from xds_server.state.watchable import Watchable
 
 KIND: Final = "weights"
 Tables = Mapping[ServiceName, WeightTable]
+Recalled = Mapping[ServiceName, Mapping[EndpointId, int]]
+
+
+async def recall(store: Store) -> Recalled:
+    """Return the weights that were published last, before any restart."""
+    return {ServiceName(d.key): _weights(d.body) for d in await store.load(KIND)}
 
 
 class Remember:
-    """The one writer of ``published``: what Envoys are to be told."""
+    """The one writer of ``published``: what Envoys are to be told. It begins with what was told last."""
 
     name = "remember"
 
-    def __init__(self, store: Store, decided: Watchable[Tables]) -> None:
-        self.published: Watchable[Tables] = Watchable({})
+    def __init__(self, store: Store, decided: Watchable[Tables], recalled: Recalled) -> None:
+        self._written: Tables = {service: _table(service, weights) for service, weights in recalled.items()}
+        self.published: Watchable[Tables] = Watchable(self._written)
         self._store = store
         self._decided = decided
         self._seen = 0
-        self._written: Tables = {}
-
-    async def load(self) -> Mapping[ServiceName, Mapping[EndpointId, int]]:
-        """Publish what was published before the last stop; return it by service, for the law to go on from."""
-        found = {ServiceName(d.key): _weights(d.body) for d in await self._store.load(KIND)}
-        self._written = {service: _table(service, weights) for service, weights in found.items()}
-        self.published.set(self._written)
-        return found
 
     async def wait(self) -> None:
         """Return when there are newer decisions."""

@@ -139,6 +139,6 @@ def test_settings_become_facts(write):
     assert checkout.policy.preference.cost == 0.2
     assert checkout.endpoints[0].locality.zone == "z1"
     assert facts.services(settings)[ServiceName("nat")].virtual_networks == ("vn-a", "vn-b")
-    pool = facts.pools(settings)[0]
+    pool = facts.plan(settings).pools[0]
     assert [block.version for block in pool.prefixes] == [4, 6]
     assert pool.prefixes[0].size == 65536

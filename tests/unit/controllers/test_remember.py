@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.fakes.store import MemoryStore
-from xds_server.controllers.remember import Remember
+from xds_server.controllers.remember import Remember, recall
 from xds_server.domain.names import EndpointId, ServiceName
 from xds_server.domain.weights import WeightTable
 from xds_server.ports import Batch
@@ -26,31 +26,30 @@ class _BrokenStore(MemoryStore):
 async def test_weights_survive_a_restart():
     """A second process publishes exactly the weights of the first before anything is decided anew."""
     store, decided = MemoryStore(), Watchable({})
-    first = Remember(store, decided)
-    await first.load()
+    first = Remember(store, decided, {})
     decided.set({CHECKOUT: _table(1500, 500)})
     await first.step()
-    second = Remember(store, Watchable({}))
-    remembered = await second.load()
-    assert remembered == {CHECKOUT: {"a0": 1500, "a1": 500}}
+    recalled = await recall(store)
+    assert recalled == {CHECKOUT: {"a0": 1500, "a1": 500}}
+    second = Remember(store, Watchable({}), recalled)
     assert second.published.value[CHECKOUT].same_weights(_table(1500, 500))
 
 
 async def test_services_that_are_gone_are_forgotten():
     """A removed service leaves no weights behind."""
     store, decided = MemoryStore(), Watchable({})
-    remember = Remember(store, decided)
+    remember = Remember(store, decided, {})
     decided.set({CHECKOUT: _table(1, 2)})
     await remember.step()
     decided.set({})
     await remember.step()
-    assert await Remember(store, Watchable({})).load() == {}
+    assert await recall(store) == {}
 
 
 async def test_a_broken_store_does_not_stop_traffic():
     """The weights go out; the failure reaches the controller's skeleton, which tells and retries."""
     decided = Watchable({CHECKOUT: _table(7, 9)})
-    remember = Remember(_BrokenStore(), decided)
+    remember = Remember(_BrokenStore(), decided, {})
     with pytest.raises(OSError, match="disk full"):
         await remember.step()
     assert remember.published.value == decided.value

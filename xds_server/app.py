@@ -1,0 +1,293 @@
+"""The control plane, composed: who reads what, who writes what, who is told.
+
+The only place that hands out clocks, randomness, adapters and tasks. Knows everybody's constructor. Decides nothing.
+"""
+
+import asyncio
+import random
+import signal
+import uuid
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from xds_server.adapters.envoy_stats import EnvoyStats
+from xds_server.adapters.onnx_forecaster import OnnxForecaster
+from xds_server.adapters.seasonal_forecaster import SeasonalForecaster
+from xds_server.adapters.sqlite_store import SqliteStore
+from xds_server.adapters.system_clock import SystemClock
+from xds_server.config import InvalidConfiguration, Settings, facts
+from xds_server.controllers.allocate import Allocate
+from xds_server.controllers.announce import Announce
+from xds_server.controllers.base import Controller
+from xds_server.controllers.forecast import ForecastStep
+from xds_server.controllers.front_ends import Presence
+from xds_server.controllers.operate import Desk
+from xds_server.controllers.provision import Provision
+from xds_server.controllers.publish import Publish
+from xds_server.controllers.remember import Recalled, Remember, recall
+from xds_server.controllers.scrape import Scrape
+from xds_server.controllers.weigh import Sources, WeighStep
+from xds_server.decisions.provisioning import Patience
+from xds_server.decisions.selection import chooser
+from xds_server.domain.names import ServiceName, SubnetId
+from xds_server.domain.policy import Pin
+from xds_server.domain.subnets import SubnetPlan
+from xds_server.domain.topology import Node, NodeKind, Service
+from xds_server.domain.weights import WeightTable
+from xds_server.ports import Clock, Store, Unavailable
+from xds_server.servers.admin import Admin, serve_admin
+from xds_server.servers.admin_picture import Picture
+from xds_server.servers.ads import AdsServer, Clocks
+from xds_server.servers.convergence import ConvergenceView
+from xds_server.servers.fleet import Fleet
+from xds_server.servers.http import HttpServer, application
+from xds_server.servers.listening import CannotListen
+from xds_server.servers.sam_grpc import sam_service
+from xds_server.servers.sam_http import sam_routes
+from xds_server.servers.smart_endpoint import SmartEndpoints
+from xds_server.servers.subnet_desk import SubnetDesk
+from xds_server.state.cache import GroupCache
+from xds_server.state.history import History
+from xds_server.state.ledger import Ledger
+from xds_server.state.waiting import WaitingRoom
+from xds_server.state.watchable import Watchable
+
+_log = structlog.get_logger(__name__)
+Services = Mapping[ServiceName, Service]
+_SQLITE = "sqlite:///"
+
+
+class CannotStart(Exception):
+    """Something that the control plane cannot do without is not to be had; the text says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """What the configuration file says now; ``reload`` is its one writer after the start."""
+
+    services: Watchable[Services]
+    plan: Watchable[SubnetPlan]
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Configured":
+        """Begin with these settings."""
+        return cls(Watchable(facts.services(settings)), Watchable(facts.plan(settings)))
+
+    def reload(self, settings: Settings) -> None:
+        """Take services, appliances, pools and quotas from new settings; equal ones are silent."""
+        services, plan = facts.services(settings), facts.plan(settings)
+        if services != self.services.value:
+            self.services.set(services)
+        if plan != self.plan.value:
+            self.plan.set(plan)
+
+
+class ControlPlane:
+    """The cast. Each line names what somebody reads; what they write are their public watchables."""
+
+    weigh: WeighStep
+
+    def __init__(self, settings: Settings, store: Store, clock: Clock, model: OnnxForecaster | Unavailable) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.store = store
+        self.model = model
+        self.configured = Configured.of(settings)
+        self.ledger = Ledger(store)
+        self.cache = GroupCache()
+        self.history = History(settings.telemetry.interval_s)
+        self.fleet = Fleet(self.configured.services, self.configured.plan)
+        self.ads = AdsServer(
+            self.cache,
+            group_of=self.fleet.group_of,
+            clocks=Clocks(clock.now, clock.wall),
+            limits=facts.limits(settings),
+        )
+        self.fleet.attach(self.ads)
+
+    async def compose(self) -> None:
+        """Read what is durable, then put everybody in place, before anybody watches."""
+        await self.ledger.load()
+        self._compose_subnets()
+        self._compose_services()
+        await self.desk.load()
+        self._compose_weights(await recall(self.store))
+
+    def _compose_subnets(self) -> None:
+        """Requests wait in the room; the ledger remembers; allocate, provision and announce move allocations on."""
+        plan, clock, ledger, times = self.configured.plan, self.clock, self.ledger, self.settings.subnets
+        patience = Patience(
+            drain_s=times.drain_s, node_timeout_s=times.node_timeout_s, release_timeout_s=times.release_timeout_s
+        )
+        presence = Presence(self.fleet.nodes, clock, times.node_timeout_s)
+        room = WaitingRoom(lambda: SubnetId(f"sn-{uuid.uuid4().hex[:16]}"))
+        self.allocate = Allocate(ledger, room, plan, clock)
+        self.provision = Provision(ledger, self.fleet, presence, patience, clock)
+        self.announce = Announce(ledger, self.fleet, presence, plan, clock)
+        self.subnet_desk = SubnetDesk(ledger, room, plan, self.allocate.pools, clock)
+
+    def _compose_services(self) -> None:
+        """Configuration, subnets and operators make the services; telemetry of them makes history and forecasts."""
+        self.desk = Desk(
+            self.store,
+            self.clock,
+            self.configured.services,
+            self.announce.endpoints,
+            self._rehearse,
+        )
+        self.stats = EnvoyStats(self._services, self.settings.telemetry.allowed_networks, self.clock)
+        self.scrape = Scrape(self._scraped, self._services, self.stats, self.history, self.clock)
+        self.forecast = ForecastStep(self.history, self.model, SeasonalForecaster(), self.clock)
+
+    def _compose_weights(self, recalled: Recalled) -> None:
+        """Services, telemetry, forecasts and pins make weights; they are remembered, then published."""
+        sources = Sources(
+            samples=self.history.samples,
+            forecasts=self.forecast.forecasts,
+            services=self.desk.services,
+            pins=self.desk.pins,
+            nodes=lambda: self.fleet.connected.value,
+        )
+        self.weigh = WeighStep(sources, self.clock, self.history.interval_s, remembered=recalled)
+        self.remember = Remember(self.store, self.weigh.weights, recalled)
+        self.publish = Publish(
+            services=self.desk.services,
+            weights=self.remember.published,
+            allocations=self.ledger.allocations,
+            plan=self.configured.plan,
+            nodes=self.fleet.connected,
+            cache=self.cache,
+            clock=self.clock,
+        )
+
+    def _rehearse(self, service: Service, pins: tuple[Pin, ...]) -> WeightTable | None:
+        return self.weigh.rehearse(service, pins)
+
+    def _services(self) -> tuple[Service, ...]:
+        return tuple(self.desk.services.value.values())
+
+    def _scraped(self) -> list[Node]:
+        return [n for n in self.fleet.connected.value.values() if n.kind is NodeKind.SIDECAR and n.telemetry]
+
+    def controllers(self) -> list[Controller]:
+        """Return everybody who loops, in the order in which data flows."""
+        steps = (
+            self.fleet, self.allocate, self.provision, self.announce, self.desk, self.scrape, self.forecast,
+            self.weigh, self.remember, self.publish,
+        )  # fmt: skip
+        return [Controller(step, self.clock) for step in steps]
+
+    def picture(self) -> Picture:
+        """Return what the admin API looks at."""
+        return Picture(
+            services=self.desk.services,
+            pins=self.desk.pins,
+            published=self.remember.published,
+            decided=self.weigh.decided,
+            samples=self.history.samples,
+            forecasts=self.forecast.forecasts,
+            observations=self.ads.observations,
+            nodes=self.ads.nodes,
+            convergence=ConvergenceView(self.ads, self.cache),
+            model_card=lambda: {} if isinstance(self.model, Unavailable) else self.model.card,
+            clock=self.clock,
+        )
+
+
+async def serve(settings: Settings, reload: Callable[[], Settings], set_level: Callable[[str], str]) -> None:
+    """Run until SIGTERM or SIGINT; SIGHUP takes the file again. Raises CannotStart.
+
+    ``reload`` reads the configuration anew; ``set_level`` sets the log level and returns the one before.
+    """
+    over = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    async with running(settings, set_level) as plane:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, over.set)
+        loop.add_signal_handler(signal.SIGHUP, lambda: _reload(plane.configured, reload))
+        await over.wait()
+        _log.info("stopping")
+
+
+def _reload(configured: Configured, read: Callable[[], Settings]) -> None:
+    """Take a new file, or say everything that is wrong with it and go on with the old one."""
+    try:
+        settings = read()
+    except InvalidConfiguration as error:
+        _log.error("the new configuration is refused; the running one stays", faults=error.faults)
+        return
+    configured.reload(settings)
+    _log.info("configuration reloaded", services=len(settings.services), pools=len(settings.pools))
+
+
+async def _opened(url: str) -> SqliteStore:
+    try:
+        return await SqliteStore.open(url.removeprefix(_SQLITE))
+    except Unavailable as error:
+        raise CannotStart(f"the store {url} cannot be opened: {error}") from error
+
+
+def _model(path: Path) -> OnnxForecaster | Unavailable:
+    """Load the model; without it the fallback forecasts, and says so."""
+    try:
+        return OnnxForecaster.load(path)
+    except Unavailable as error:
+        _log.warning("no model; the seasonal fallback forecasts", why=str(error))
+        return error
+
+
+def _http(plane: ControlPlane, smart: SmartEndpoints, not_ready: Callable[[], list[str]]) -> HttpServer:
+    app = application(
+        sam_routes(plane.subnet_desk),
+        not_ready=not_ready,
+        select=lambda service, network: smart.choose(service, network).as_json(),
+    )
+    return HttpServer(app, plane.settings.listen.http, insecure=plane.settings.insecure)
+
+
+def _not_ready(controllers: list[Controller]) -> list[str]:
+    """Name every controller that fails now, and those that have to run before anything can be served."""
+    needed = {"allocate", "publish", "weigh"}
+    return [
+        f"{c.name}: {c.problem or 'has not run yet'}"
+        for c in controllers
+        if c.problem or (c.name in needed and not c.ready)
+    ]
+
+
+@asynccontextmanager
+async def running(settings: Settings, set_level: Callable[[str], str]) -> AsyncIterator[ControlPlane]:
+    """Run the control plane while the block runs. Raises CannotStart."""
+    clock = SystemClock()
+    async with AsyncExitStack() as stack:
+        store = await _opened(settings.store)
+        stack.push_async_callback(store.close)
+        plane = ControlPlane(settings, store, clock, _model(settings.model.path))
+        try:
+            await plane.compose()
+        except ValueError as error:
+            raise CannotStart(str(error)) from error
+        await stack.enter_async_context(plane.stats)
+        controllers = plane.controllers()
+        smart = SmartEndpoints(plane.picture(), chooser(random.Random()))  # noqa: S311 - spreads traffic, guards nothing
+        admin = Admin(plane.picture(), plane.desk, smart, set_level)
+        group = await stack.enter_async_context(asyncio.TaskGroup())
+        try:
+            http = _http(plane, smart, lambda: _not_ready(controllers))
+            await plane.ads.start(settings.listen.xds)
+            stack.push_async_callback(plane.ads.stop)
+            await stack.enter_async_context(serve_admin(admin, settings.listen.admin, sam_service(plane.subnet_desk)))
+        except (CannotListen, OSError, RuntimeError) as error:
+            raise CannotStart(str(error)) from error
+        tasks = [group.create_task(controller.run(), name=controller.name) for controller in controllers]
+        tasks += [group.create_task(http.run(), name="http"), group.create_task(plane.ads.watch(), name="ads")]
+        _log.info("serving", **settings.listen.model_dump())
+        try:
+            yield plane
+        finally:
+            for task in tasks:
+                task.cancel()

@@ -1,0 +1,119 @@
+"""Fleet: the connected nodes as facts: who they are, which group each belongs to, what front-end nodes acknowledged.
+
+Reads node messages as streams open and the server's observations afterwards; writes ``connected``. A Step (see
+controllers.base). Does not know what nodes get.
+"""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any, Final
+
+from xds_server.domain.names import NodeId, ServiceName
+from xds_server.domain.resource import LDS
+from xds_server.domain.subnets import Allocation, SubnetPlan
+from xds_server.domain.topology import DEFAULT_NETWORK, Node, NodeKind, Service
+from xds_server.resources.listeners import listener_name
+from xds_server.resources.nodes import InvalidNode, node_of
+from xds_server.servers.ads import AdsServer
+from xds_server.servers.node_status import NOT_REQUESTED, TypeStatus
+from xds_server.state.watchable import Watchable
+
+_REMEMBERED: Final = 100_000
+
+
+class Fleet:
+    """Every connected node. ``group_of`` is the door: it admits a node or tells why not.
+
+    ``changed`` grows newer when a node came, went or answered, after ``connected`` tells it.
+    """
+
+    name = "fleet"
+
+    def __init__(self, services: Watchable[Mapping[ServiceName, Service]], plan: Watchable[SubnetPlan]) -> None:
+        self.connected: Watchable[Mapping[NodeId, Node]] = Watchable({})
+        self.changed: Watchable[int] = Watchable(0)
+        self._services = services
+        self._plan = plan
+        self._met: OrderedDict[NodeId, Node] = OrderedDict()
+        self._ads: AdsServer | None = None
+        self._seen = -1
+
+    def attach(self, ads: AdsServer) -> None:
+        """Name the server whose streams tell who is here; once, before it serves."""
+        self._ads = ads
+
+    @property
+    def _server(self) -> AdsServer:
+        assert self._ads is not None
+        return self._ads
+
+    def group_of(self, message: Any) -> str:
+        """Return the group of a protobuf ``Node``; raises PermissionError with the reason."""
+        try:
+            node = node_of(message)
+        except InvalidNode as error:
+            raise PermissionError(str(error)) from error
+        self._admit(node)
+        self._met[node.id] = node
+        self._met.move_to_end(node.id)
+        while len(self._met) > _REMEMBERED:
+            self._met.popitem(last=False)
+        if self.connected.value.get(node.id) != node:
+            self.connected.set({**self.connected.value, node.id: node})
+        return node.group
+
+    def _admit(self, node: Node) -> None:
+        if node.kind is NodeKind.FRONT_END:
+            known = [str(appliance.name) for appliance in self._plan.value.appliances]
+            if node.appliance not in known:
+                raise PermissionError(f"appliance {node.appliance!r} is unknown; known: {', '.join(known) or 'none'}")
+            return
+        networks = {DEFAULT_NETWORK, *(n for s in self._services.value.values() for n in s.virtual_networks)}
+        if node.virtual_network not in networks:
+            known = sorted(networks)
+            raise PermissionError(f"virtual network {node.virtual_network!r} is unknown; known: {', '.join(known)}")
+
+    # ---- the step of a controller: forget who left
+    async def wait(self) -> None:
+        """Return when a node came, went or answered."""
+        await self._server.observations.wait_after(self._seen)
+
+    async def step(self) -> None:
+        """Record who is connected now."""
+        self._seen = self._server.observations.revision
+        statuses = self._server.nodes()
+        present = {id_: node for id_, node in self._met.items() if id_ in statuses and statuses[id_].connected}
+        for id_ in [id_ for id_, status in statuses.items() if not status.connected]:
+            self._met.pop(NodeId(id_), None)
+        if present != self.connected.value:
+            self.connected.set(present)
+        self.changed.set(self._seen)
+
+    # ---- what the subnet controllers ask (controllers.front_ends.FrontEnds)
+    def nodes(self) -> Mapping[NodeId, Node]:
+        """Return the front-end nodes that are connected now."""
+        return {id_: node for id_, node in self.connected.value.items() if node.kind is NodeKind.FRONT_END}
+
+    def serving(self, allocation: Allocation) -> bool:
+        """Return whether its node runs this allocation's listener, as acknowledged."""
+        return allocation.node is not None and self._acked(allocation.node, allocation) is not None
+
+    def silent(self, allocation: Allocation) -> bool:
+        """Return whether its node acknowledged a picture without this allocation's listener."""
+        if allocation.node is None:
+            return True
+        return self._listeners(allocation.node).state == "SYNCED" and self._acked(allocation.node, allocation) is None
+
+    def problem(self, allocation: Allocation) -> str:
+        """Return its node's words if it rejected this allocation's listener, else ''."""
+        if allocation.node is None or self.serving(allocation):
+            return ""
+        status = self._listeners(allocation.node)
+        return status.error if status.state == "NACKED" else ""
+
+    def _acked(self, node: NodeId, allocation: Allocation) -> str | None:
+        return self._server.acked(node, LDS, listener_name(allocation))
+
+    def _listeners(self, node: NodeId) -> TypeStatus:
+        status = self._server.nodes().get(node)
+        return status.types.get(LDS.short, NOT_REQUESTED) if status and status.connected else NOT_REQUESTED
