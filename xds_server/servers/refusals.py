@@ -26,10 +26,20 @@ Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
 
 
+class Declined(Exception):
+    """A method's own refusal, with the status it chose."""
+
+    def __init__(self, status: grpc.StatusCode, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
 def status_of(error: Exception) -> tuple[grpc.StatusCode, str]:
     """Return status and words for an exception of a method; strangers become INTERNAL and are logged."""
     if isinstance(error, Refusal):
         return _STATUS[error.kind], str(error)
+    if isinstance(error, Declined):
+        return error.status, str(error)
     if isinstance(error, InvalidName | InvalidPolicy):
         return grpc.StatusCode.INVALID_ARGUMENT, str(error)
     if isinstance(error, Unavailable):

@@ -174,7 +174,7 @@ class ListPoolsResponse(_message.Message):
     def __init__(self, pools: _Optional[_Iterable[_Union[Pool, _Mapping]]] = ...) -> None: ...
 
 class Pool(_message.Message):
-    __slots__ = ("name", "prefixes", "location", "security_profiles", "capacity", "used", "cooling", "largest_free_block", "fragmentation")
+    __slots__ = ("name", "prefixes", "location", "security_profiles", "capacity", "used", "cooling", "largest_free_block", "fragmentation", "free", "bandwidth_mbps", "bandwidth_used_mbps", "subnets")
     NAME_FIELD_NUMBER: _ClassVar[int]
     PREFIXES_FIELD_NUMBER: _ClassVar[int]
     LOCATION_FIELD_NUMBER: _ClassVar[int]
@@ -184,6 +184,10 @@ class Pool(_message.Message):
     COOLING_FIELD_NUMBER: _ClassVar[int]
     LARGEST_FREE_BLOCK_FIELD_NUMBER: _ClassVar[int]
     FRAGMENTATION_FIELD_NUMBER: _ClassVar[int]
+    FREE_FIELD_NUMBER: _ClassVar[int]
+    BANDWIDTH_MBPS_FIELD_NUMBER: _ClassVar[int]
+    BANDWIDTH_USED_MBPS_FIELD_NUMBER: _ClassVar[int]
+    SUBNETS_FIELD_NUMBER: _ClassVar[int]
     name: str
     prefixes: _containers.RepeatedScalarFieldContainer[str]
     location: str
@@ -193,4 +197,8 @@ class Pool(_message.Message):
     cooling: float
     largest_free_block: str
     fragmentation: float
-    def __init__(self, name: _Optional[str] = ..., prefixes: _Optional[_Iterable[str]] = ..., location: _Optional[str] = ..., security_profiles: _Optional[_Iterable[str]] = ..., capacity: _Optional[float] = ..., used: _Optional[float] = ..., cooling: _Optional[float] = ..., largest_free_block: _Optional[str] = ..., fragmentation: _Optional[float] = ...) -> None: ...
+    free: float
+    bandwidth_mbps: float
+    bandwidth_used_mbps: float
+    subnets: int
+    def __init__(self, name: _Optional[str] = ..., prefixes: _Optional[_Iterable[str]] = ..., location: _Optional[str] = ..., security_profiles: _Optional[_Iterable[str]] = ..., capacity: _Optional[float] = ..., used: _Optional[float] = ..., cooling: _Optional[float] = ..., largest_free_block: _Optional[str] = ..., fragmentation: _Optional[float] = ..., free: _Optional[float] = ..., bandwidth_mbps: _Optional[float] = ..., bandwidth_used_mbps: _Optional[float] = ..., subnets: _Optional[int] = ...) -> None: ...

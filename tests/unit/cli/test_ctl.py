@@ -1,0 +1,200 @@
+"""xdsctl as a person types it: answers, shapes, exit codes, words of refusals."""
+
+import json
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from tests.fakes.fleet import CHECKOUT, weights
+from xds_server.cli.ctl import app
+
+EVERY = [
+    ("status",), ("nodes",), ("services",), ("endpoints",), ("weights", "get"), ("policy", "get", "checkout"),
+    ("select", "checkout", "-n", "vn-a"), ("subnets", "status"), ("subnets", "pools"), ("explain", "checkout", "a1"),
+    ("history",), ("model",), ("top", "--once"), ("weights", "unpin", "checkout", "a1"),
+]  # fmt: skip
+
+
+def _commands(group, before=()):
+    import typer
+
+    click = typer.main.get_command(group)
+
+    def walk(command, path):
+        for name, inner in getattr(command, "commands", {}).items():
+            yield from walk(inner, (*path, name))
+        if not hasattr(command, "commands"):
+            yield path
+
+    return list(walk(click, before))
+
+
+@pytest.mark.parametrize("words", _commands(app), ids=" ".join)
+def test_every_command_helps_with_an_example(words):
+    """--help works everywhere and shows how the command is typed, with -o and --server."""
+    shown = CliRunner(env={"COLUMNS": "200", "TERM": "dumb"}).invoke(app, [*words, "--help"])
+    assert shown.exit_code == 0
+    assert f"Example: xdsctl {' '.join(words)}" in shown.stdout
+    assert "--output" in shown.stdout
+    assert "--server" in shown.stdout
+
+
+@pytest.mark.parametrize("words", EVERY, ids=" ".join)
+@pytest.mark.parametrize("shape", ["table", "json", "yaml"])
+def test_every_command_answers_in_every_shape(xdsctl, words, shape):
+    """Each command exits 0 and prints a table, JSON or YAML that can be read."""
+    done = xdsctl(*words, "-o", shape)
+    assert done.exit_code == 0, done.output
+    assert done.stdout.strip()
+    if shape == "json" and words[0] != "top":
+        assert isinstance(json.loads(done.stdout), dict)
+    if shape == "yaml" and words[0] != "top":
+        assert isinstance(yaml.safe_load(done.stdout), dict)
+
+
+def test_tables_show_weight_beside_load(xdsctl):
+    """One line tells weight and share, observed rate and share."""
+    line = next(line for line in xdsctl("weights", "get", "checkout").stdout.splitlines() if " a1 " in line)
+    assert line.split()[:6] == ["checkout", "a1", "1333", "66.6%", "60.0", "60.0%"]
+
+
+def test_status_tells_who_is_behind_and_why(xdsctl):
+    """Who is out of sync, since when and why stands in one table."""
+    assert "every node is in sync" in xdsctl("status").stdout
+    xdsctl.call(xdsctl.fleet.clients.say, "n2", "NACKED", "weights out of range")
+    shown = xdsctl("status").stdout
+    assert "1 out of sync" in shown
+    line = next(line for line in shown.splitlines() if line.startswith("n2"))
+    assert line.split()[:3] == ["n2", "EDS", "nacked"]
+    assert "weights out of range" in line
+    behind = json.loads(xdsctl("nodes", "--out-of-sync", "-o", "json").stdout)["nodes"]
+    assert [(n["id"], n["types"]["EDS"]["state"]) for n in behind] == [("n2", "nacked")]
+
+
+def test_numbers_stay_numbers_in_json(xdsctl):
+    """Revisions and weights are numbers, not protobuf's strings."""
+    xdsctl("weights", "pin", "checkout", "a1", "100", "--wait", "0")
+    (change,) = json.loads(xdsctl("history", "-o", "json").stdout)["changes"]
+    assert (change["revision"], change["after"]["weight"]) == (1, 100)
+    assert json.loads(xdsctl("endpoints", "checkout", "-o", "json").stdout)["endpoints"][0]["weight"] == 1333
+
+
+def test_pin_waits_until_every_node_runs_it(xdsctl):
+    """Accepted, then acked 3/3 nodes: the command ends when all run the weight."""
+    fleet = xdsctl.fleet
+    xdsctl.call(fleet.offer, "v2")
+    xdsctl.call(fleet.weights.set, {CHECKOUT: weights(a1=100)})
+    for name in ("n1", "n2"):
+        xdsctl.call(lambda n=name: fleet.clients.say(n, "SYNCED", running="v2"))
+    xdsctl.loop.call_soon_threadsafe(
+        xdsctl.loop.call_later, 0.3, lambda: fleet.clients.say("n3", "SYNCED", running="v2")
+    )
+    done = xdsctl("weights", "pin", "checkout", "a1", "100", "--reason", "disk swap", "--ttl", "2h")
+    assert done.exit_code == 0, done.output
+    assert "accepted at revision 1" in done.stdout
+    assert done.stderr.splitlines()[-1] == "acked 3/3 nodes"
+    assert "until" in xdsctl("weights", "get", "checkout").stdout
+
+
+def test_pin_that_does_not_arrive_is_told(xdsctl):
+    """When nodes do not acknowledge in time the command says so and exits 1; the pin stands."""
+    xdsctl.call(xdsctl.fleet.offer, "v2")
+    xdsctl.call(xdsctl.fleet.weights.set, {CHECKOUT: weights(a1=100)})
+    done = xdsctl("weights", "pin", "checkout", "a1", "100", "--wait", "0.5")
+    assert done.exit_code == 1
+    assert "accepted, but after 0.5 s: acked 0/3 nodes" in done.stderr
+
+
+def test_a_rehearsal_tells_the_difference(xdsctl):
+    """--dry-run prints what would change and changes nothing."""
+    done = xdsctl("weights", "pin", "checkout", "a1", "100", "--dry-run")
+    assert "nothing was changed" in done.stdout
+    assert any(line.split() == ["weight", "a1", "1333", "100"] for line in done.stdout.splitlines())
+    assert json.loads(xdsctl("history", "-o", "json").stdout) == {"changes": []}
+
+
+def test_history_diff_and_undo(xdsctl):
+    """A change is seen, its difference is shown, and undo puts it back."""
+    xdsctl("policy", "set", "checkout", "cost=0.5", "--reason", "cheaper")
+    assert "cheaper" in xdsctl("history", "--service", "checkout").stdout
+    assert any(line.split()[:3] == ["preference.cost", "-", "0.5"] for line in xdsctl("diff", "1").stdout.splitlines())
+    done = xdsctl("undo", "1", "--reason", "too cheap")
+    assert done.exit_code == 0, done.output
+    shown = json.loads(xdsctl("policy", "get", "checkout", "-o", "json").stdout)
+    assert shown["policy"]["preference"]["cost"] == 0.0
+    gone = xdsctl("diff", "99")
+    assert (gone.exit_code, "xdsctl history" in gone.stderr) == (1, True)
+
+
+def test_endpoints_by_hand(xdsctl):
+    """An endpoint is registered and deregistered; drain and undrain are accepted."""
+    assert xdsctl("register", "nat", "n1", "[::1]:9101", "--zone", "z1").exit_code == 0
+    assert "::1:9101" in xdsctl("endpoints", "nat").stdout
+    assert xdsctl("deregister", "nat", "n1").exit_code == 0
+    assert xdsctl("weights", "drain", "checkout", "a2", "--wait", "0").exit_code == 0
+    assert "drained by an operator" in xdsctl("endpoints", "checkout").stdout
+    assert xdsctl("weights", "undrain", "checkout", "a2", "--wait", "0").exit_code == 0
+    assert xdsctl("log-level", "debug").stdout.strip() == "info -> debug"
+
+
+def test_subnets_are_requested_and_released(xdsctl):
+    """A subnet is asked for, shown, and given back; its key is told when it was not given."""
+    ask = ("subnets", "request", "--service", "nat", "--num-ips", "4", "--security-profile", "web", "--location", "z1")
+    done = xdsctl(*ask, "--wait", "active", "-o", "json")
+    assert done.exit_code == 0, done.output
+    subnet = json.loads(done.stdout)["subnet"]
+    assert (subnet["phase"], subnet["networks"][0]["cidr"]) == ("active", "127.77.0.0/29")
+    assert "idempotency key" in done.stderr
+    assert subnet["subnet_id"] in xdsctl("subnets", "status", "--service", "nat").stdout
+    assert xdsctl("subnets", "release", subnet["subnet_id"]).exit_code == 0
+    unknown = xdsctl("subnets", "release", "sn-99")
+    assert (unknown.exit_code, "sn-99" in unknown.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("endpoints", "chekout"), "did you mean checkout"),
+        (("explain", "checkout", "a9"), "did you mean"),
+        (("select", "checkout"), "offered to vn-a"),
+        (("weights", "pin", "checkout", "a1", "5", "--expect-generation", "9"), "generation 0, not 9"),
+        (("weights", "pin", "checkout", "a1", "0"), "drain the endpoint instead"),
+        (("deregister", "checkout", "a1"), "drain it"),
+        (("undo", "7"), "xdsctl history"),
+        (("policy", "set", "checkout", "cost=-1"), "cost is -1"),
+    ],
+)
+def test_a_refusal_exits_1_and_says_what_to_do(xdsctl, words, told):
+    """What the server refuses is told in its words on stderr, and the exit code is 1."""
+    done = xdsctl(*words)
+    assert done.exit_code == 1, done.output
+    assert told in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("weights", "pin", "checkout", "a1"), "either a weight"),
+        (("weights", "pin", "checkout", "a1", "--share", "lots"), "no share"),
+        (("weights", "pin", "checkout", "a1", "5", "--ttl", "soon"), "no duration"),
+        (("policy", "set", "checkout", "min_score=1", "speed=3", "cost"), "speed"),
+        (("register", "nat", "n1", "nowhere"), "ADDRESS:PORT"),
+        (("subnets", "status", "--phase", "lost"), "must be one of"),
+        (("nonsense",), "nonsense"),
+    ],
+)
+def test_a_slip_exits_2(xdsctl, words, told):
+    """What cannot be meant is refused before anybody is asked, with exit code 2."""
+    done = xdsctl(*words)
+    assert done.exit_code == 2, done.output
+    assert told in done.stderr
+
+
+def test_nobody_there_is_told_plainly():
+    """When nothing listens, the address is told and what to try."""
+    done = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["--server", "127.0.0.1:1", "nodes"])
+    assert done.exit_code == 1
+    assert "cannot reach the admin API at 127.0.0.1:1" in done.stderr
+    assert "xds-server serve" in done.stderr

@@ -1,0 +1,192 @@
+"""Tables of xdsctl: which columns, in which order, so that weight stands beside load.
+
+Knows the messages of admin.proto. Does not ask for them.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from xds_server.cli.ctl_plain import ABSENT, ago, clock, number, percent
+from xds_server.pb.admin.v1 import admin_pb2 as pb
+
+TYPES = ("CDS", "EDS", "LDS", "RDS")
+_STYLE = {"synced": "green", "pending": "yellow", "nacked": "bold red", "not requested": "dim"}
+
+
+def grid(columns: Sequence[str], rows: Iterable[Sequence[str | Text]], title: str | None = None) -> Table:
+    """Return a table without lines; a column that begins with ``>`` is right-aligned."""
+    table = Table(box=None, header_style="bold", title=title, title_justify="left", pad_edge=False)
+    for column in columns:
+        table.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in row))
+    return table
+
+
+def state(status: pb.TypeStatus) -> Text:
+    """Return a sync state, coloured."""
+    word = pb.SyncState.Name(status.state).removeprefix("SYNC_STATE_").replace("_", " ").lower()
+    return Text(word, style=_STYLE.get(word, ""))
+
+
+def nodes(found: Iterable[pb.Node]) -> Table:
+    """Return clients with their state per type."""
+    rows: list[list[str | Text]] = [
+        [n.id, "yes" if n.connected else "no", ago(n.since)]
+        + [state(n.types[t]) if t in n.types else ABSENT for t in TYPES]
+        + [n.user_agent or ABSENT, n.group]
+        for n in found
+    ]
+    return grid(["NODE", "CONNECTED", ">SINCE", *TYPES, "AGENT", "GROUP"], rows)
+
+
+def behind(found: Iterable[pb.Node]) -> Table:
+    """Return who is out of sync, since when, and why."""
+    rows: list[list[str | Text]] = [
+        [
+            n.id,
+            t,
+            state(s),
+            ago(s.since),
+            s.acked_version[:12] or ABSENT,
+            s.sent_version[:12] or ABSENT,
+            s.error or ABSENT,
+        ]
+        for n in found
+        for t, s in sorted(n.types.items())
+        if s.state in {pb.SYNC_STATE_PENDING, pb.SYNC_STATE_NACKED}
+    ]
+    return grid(["NODE", "TYPE", "STATE", ">SINCE", "ACKED", "SENT", "WHY"], rows)
+
+
+def services(found: Iterable[pb.Service]) -> Table:
+    """Return services with their totals."""
+    rows = [
+        [
+            s.name,
+            ",".join(s.virtual_networks),
+            str(s.listen_port),
+            f"{s.available}/{s.endpoints}",
+            str(s.pinned),
+            str(s.draining),
+            number(s, "rps", ".1f"),
+            s.policy.objective,
+            str(s.generation),
+            s.cause or ABSENT,
+        ]
+        for s in found
+    ]
+    columns = [
+        "SERVICE",
+        "NETWORKS",
+        ">PORT",
+        ">AVAILABLE",
+        ">PINNED",
+        ">DRAINING",
+        ">RPS",
+        "OBJECTIVE",
+        ">GEN",
+        "CAUSE",
+    ]
+    return grid(columns, rows)
+
+
+def endpoints(found: Iterable[pb.Endpoint]) -> Table:
+    """Return endpoints: what is decided beside what is seen."""
+    rows = [
+        [
+            e.service,
+            e.id,
+            f"{e.address}:{e.port}",
+            *_decided(e),
+            *_seen(e),
+            number(e, "score", ".3f"),
+            _zone(e),
+            e.source,
+            e.reason,
+        ]
+        for e in found
+    ]
+    columns = [
+        "SERVICE",
+        "ENDPOINT",
+        "ADDRESS",
+        ">WEIGHT",
+        ">SHARE",
+        ">RPS",
+        ">LOAD",
+        ">LATENCY",
+        ">ERRORS",
+        ">SCORE",
+        "ZONE",
+        "SOURCE",
+    ]
+    return grid([*columns, "REASON"], rows)
+
+
+def weights(found: Iterable[pb.Endpoint], title: str | None = None) -> Table:
+    """Return weight / share beside load / share: one sees whether traffic follows weight."""
+    rows = [[e.service, e.id, *_decided(e), *_seen(e), _pin(e), e.reason] for e in found]
+    columns = ["SERVICE", "ENDPOINT", ">WEIGHT", ">SHARE", ">RPS", ">LOAD", ">LATENCY", ">ERRORS", "PIN", "REASON"]
+    return grid(columns, rows, title)
+
+
+def differences(answer: pb.WriteResponse) -> Table:
+    """Return what a write changes, fact by fact."""
+    return grid(["FACT", "BEFORE", "AFTER"], [[d.fact, d.before, d.after] for d in answer.differences])
+
+
+def changes(found: Iterable[pb.Change]) -> Table:
+    """Return the change log."""
+    rows = [[str(c.revision), clock(c.at), c.actor, c.action, c.subject, c.reason or ABSENT] for c in found]
+    return grid([">REVISION", "AT", "ACTOR", "ACTION", "SUBJECT", "REASON"], rows)
+
+
+def reasons(tree: pb.Reason) -> Tree:
+    """Return the tree of because."""
+    root = Tree(_step(tree))
+    _grow(root, tree.because)
+    return root
+
+
+def _grow(branch: Tree, steps: Iterable[pb.Reason]) -> None:
+    for step in steps:
+        _grow(branch.add(_step(step)), step.because)
+
+
+def _step(step: pb.Reason) -> Text:
+    text = Text(step.what, style="bold")
+    if step.HasField("value"):
+        text.append(f" {step.value:g} {step.unit}".rstrip(), style="cyan")
+    if step.why:
+        text.append(f"  {step.why}", style="default not bold")
+    return text
+
+
+def _decided(e: pb.Endpoint) -> list[str]:
+    return [number(e, "weight", "d"), percent(e, "share")]
+
+
+def _seen(e: pb.Endpoint) -> list[str]:
+    latency = number(e.load, "latency_ms", ".1f")
+    errors = percent(e.load, "error_rate")
+    return [
+        number(e.load, "rps", ".1f"),
+        percent(e.load, "share"),
+        latency if latency == ABSENT else f"{latency}ms",
+        errors,
+    ]
+
+
+def _pin(e: pb.Endpoint) -> str:
+    if not e.HasField("pin"):
+        return ABSENT
+    value = str(e.pin.weight) if e.pin.WhichOneof("value") == "weight" else f"{e.pin.share:.1%}"
+    return f"{value} until {clock(e.pin.expires_at)}" if e.pin.HasField("expires_at") else value
+
+
+def _zone(e: pb.Endpoint) -> str:
+    return f"{e.locality.region}/{e.locality.zone}" if e.locality.region or e.locality.zone else ABSENT
