@@ -50,12 +50,14 @@ class Provision:
         nodes = self._presence.look()
         load = {node: len(wanted) for node, wanted in listeners(self._ledger.allocations.value.values()).items()}
         scene = Scene(self._clock.wall(), nodes, load, self._patience)
-        self._due_s = math.inf
+        grace_left_s = self._presence.grace_left_s
+        self._due_s = scene.now_s + grace_left_s if grace_left_s > 0 else math.inf
         moves = []
         for allocation in self._ledger.in_phase(*_MOVING):
             outcome = next_move(allocation, self._sight(allocation), scene)
             if isinstance(outcome, Allocation):
-                moves.append(Move(allocation, outcome, outcome.phase.value))
+                action = "noted" if outcome.phase is allocation.phase else outcome.phase.value
+                moves.append(Move(allocation, outcome, action))
                 _balance(load, allocation, outcome)
             else:
                 self._due_s = min(self._due_s, outcome)
@@ -65,7 +67,7 @@ class Provision:
         node = allocation.node
         if node is None or allocation.phase is Phase.ERROR:
             return Sight()
-        missing_s = self._presence.missing_s(node)
+        missing_s = self._presence.missing_s(node) if self._presence.lost(node) else None
         if missing_s is not None or allocation.phase is Phase.ACTIVE:
             return Sight(missing_s)
         if not allocation.listening:
