@@ -122,7 +122,7 @@ def _card(path: Path) -> _Card:
     text = _read(path, 1024 * 1024)
     try:
         card = json.loads(text)
-        return _Card(*(str(card[key]) for key in ("name", "version", "sha256")), whole=card)
+        return _Card(str(card["name"]), str(card["version"]), str(card["sha256"]), card)
     except (ValueError, KeyError, TypeError) as error:
         raise Unavailable("malformed", f"{path} is no model card ({error!r}); {_RETRAIN}") from error
 

@@ -149,12 +149,12 @@ def _judged(model: Path, series: list["Series"], *, baselines: bool) -> dict[str
 
 
 def _table(answer: dict[str, Any]) -> Table:
-    table = Table(title="errors relative to last value (below 1 is better)", box=SIMPLE, pad_edge=False)
+    table = Table(title="errors relative to last value (below 1 is better)", box=SIMPLE, padding=(0, 1, 0, 0))
     table.add_column("", no_wrap=True)
     for figure in ("CRPS", "MASE"):
         for steps in ("1", "6", "12"):
             table.add_column(f"{figure} {steps}", justify="right")
-    table.add_column("in 80 %", justify="right")
+    table.add_column("in 80%", justify="right")
     for name, figures in answer["datasets"].items():
         _add(table, name, figures, figures["coverage80"])
     table.add_section()

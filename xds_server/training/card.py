@@ -37,7 +37,7 @@ def card(
         },
         "output": f"quantiles: rows x {HORIZON} steps ahead x deciles {list(QUANTILES)}, normalised as the input",
         "normalisation": "scale = mean |first difference| of the history; last = newest value (decisions/windows.py)",
-        "history": f"{MINIMUM_CONTEXT} to {CONTEXT} steps of any length (1 s to 1 h seen in training)",
+        "history": f"{MINIMUM_CONTEXT} to {CONTEXT} steps; the traces it learnt from have steps of 60 s to 1 h",
         "horizon": HORIZON,
         "limits": "Univariate; knows no season beyond 600 steps. Use it only where it lately beat last value.",
         "data": _provenance(data),
