@@ -5,22 +5,24 @@ Reads samples, forecasts, services and pins; writes ``weights`` (what is to be p
 not know the law, which is ``decisions.weighting``.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 import structlog
+from prometheus_client import Gauge
 
 from xds_server import metrics
 from xds_server.controllers.waking import newer_or_due
 from xds_server.decisions.roster import Roster, distance_of, index_of, outlook_of, roster_of, rows_of, sighting_of
 from xds_server.decisions.weighting import LawState, Picture, decide
 from xds_server.domain.forecast import ForecastBatch
-from xds_server.domain.names import EndpointId, EndpointKey, NodeId, ServiceName
+from xds_server.domain.names import EndpointId, EndpointKey, NodeId, ServiceName, VirtualNetwork
 from xds_server.domain.policy import Pin
 from xds_server.domain.telemetry import Samples
-from xds_server.domain.topology import Node, NodeKind, Service
+from xds_server.domain.topology import Locality, Node, NodeKind, Service
 from xds_server.domain.weights import WeightTable
 from xds_server.ports import Clock
 from xds_server.state.watchable import Watchable
@@ -48,6 +50,16 @@ class Sources:
     services: Watchable[Mapping[ServiceName, Service]]
     pins: Watchable[Mapping[ServiceName, tuple[Pin, ...]]]
     nodes: Callable[[], Mapping[NodeId, Node]] = dict
+
+
+@dataclass(frozen=True)
+class News:
+    """What one step decides from; ``homes``: sidecars per virtual network and locality."""
+
+    samples: Samples | None
+    forecasts: ForecastBatch | None
+    homes: Mapping[VirtualNetwork, Counter[Locality]]
+    now_s: float
 
 
 class Layout:
@@ -101,7 +113,7 @@ class WeighStep:
         self._samples_rows, self._forecast_rows = Layout(), Layout()
         self._seen = (-1, -1, -1, -1)
         self._decided_at_s = -np.inf
-        self._series: dict[tuple[str, str], None] = {}
+        self._series = Series()
 
     async def wait(self) -> None:
         """Return when something is newer, or a tick has passed; a new sample's forecast is waited for a little."""
@@ -118,67 +130,106 @@ class WeighStep:
             await newer_or_due(self._clock, GRACE * self._interval_s, (s.forecasts, known), *watched[2:])
 
     async def step(self) -> None:
-        """Decide every service; record what changed."""
+        """Decide every service; record what changed.
+
+        Other tasks run between services. A service that cannot be decided keeps its table and does not stop the
+        others; the step then fails with its error, is counted, and comes again.
+        """
         s = self._sources
         self._seen = (s.samples.revision, s.forecasts.revision, s.services.revision, s.pins.revision)
         self._decided_at_s = self._clock.now()
-        for gone in self._states.keys() - s.services.value.keys():
-            del self._states[gone]
-        tables = {}
-        for name, service in s.services.value.items():
-            self._states[name], tables[name] = decide(*self._picture(service, s.pins.value.get(name, ())))
-        changed = [table for table in tables.values() if table.cause]
-        self.decided.set(tables)
-        if changed or tables.keys() != self.weights.value.keys():
-            self.weights.set({name: t if t.cause else self.weights.value.get(name, t) for name, t in tables.items()})
-        self._count(tables, changed)
+        news = News(s.samples.value, s.forecasts.value, _homes(s.nodes().values()), self._decided_at_s)
+        services, pins = s.services.value, s.pins.value
+        states: dict[ServiceName, LawState] = {}
+        tables = {name: table for name, table in self.decided.value.items() if name in services}
+        failed: list[Exception] = []
+        for name, service in services.items():
+            try:
+                states[name], tables[name] = decide(*self._picture(service, pins.get(name, ()), news))
+            except Exception as error:  # noqa: BLE001 - one service's fault is not the others'
+                _log.exception("weights of a service could not be decided; they stay", service=name)
+                failed.append(error)
+            await self._clock.sleep(0)
+        self._record(services, states, tables)
+        if failed:
+            raise failed[0]
 
     def rehearse(self, service: Service, pins: tuple[Pin, ...]) -> WeightTable | None:
         """Decide a service as it might be, on the current picture, without publishing or remembering anything."""
         if service.name not in self._states:
             return None
-        picture, state = self._picture(service, pins)
+        s = self._sources
+        news = News(s.samples.value, s.forecasts.value, _homes(s.nodes().values()), self._clock.now())
+        picture, state = self._picture(service, pins, news)
         return decide(picture, replace(state, pushed_s=-np.inf))[1]
 
-    def _picture(self, service: Service, pins: tuple[Pin, ...]) -> tuple[Picture, LawState]:
+    def _record(
+        self, services: Mapping[ServiceName, Service], states: Mapping[ServiceName, LawState], tables: Tables
+    ) -> None:
+        """Make new states and tables known, all in one go."""
+        kept = {name: state for name, state in self._states.items() if name in services}
+        self._states = {**kept, **states}
+        self.decided.set(tables)
+        changed = [tables[name] for name in states if tables[name].cause]
+        before = self.weights.value
+        if changed or tables.keys() != before.keys():
+            fresh = {table.service for table in changed}
+            self.weights.set({n: t if n in fresh else before.get(n, t) for n, t in tables.items()})
+        for table in changed:
+            metrics.WEIGHT_CHANGES.labels(table.service, table.cause).inc()
+            _log.debug("weights changed", service=table.service, cause=table.cause)
+        self._series.show(tables)
+
+    def _picture(self, service: Service, pins: tuple[Pin, ...], news: News) -> tuple[Picture, LawState]:
         """Return what there is to decide from for one service, and what the law remembers of it."""
         state = self._states.get(service.name)
         roster = state.roster if state and state.roster.service is service else roster_of(service)
         if state is None:
             state = LawState.start(roster, self._remembered.get(service.name))
-        elif state.roster.endpoints == roster.endpoints:
-            state = state.follow(roster)
-        samples, batch = self._sources.samples.value, self._sources.forecasts.value
-        now = self._clock.now()
         tick = outlook = None
-        if samples is not None:
+        if (samples := news.samples) is not None:
             tick = sighting_of(samples, self._samples_rows.rows(samples.keys, roster))
-        if batch is not None:
-            outlook = outlook_of(batch, self._forecast_rows.rows(batch.keys, roster), now + self._ahead_s)
-        clients = [
-            node.locality
-            for node in self._sources.nodes().values()
-            if node.kind is NodeKind.SIDECAR and node.virtual_network in service.virtual_networks
-        ]
-        return Picture(roster, tick, outlook, pins, distance_of(service, clients), now, self._clock.wall()), state
+        if (batch := news.forecasts) is not None:
+            rows = self._forecast_rows.rows(batch.keys, roster)
+            outlook = outlook_of(batch, rows, news.now_s + self._ahead_s)
+        clients = sum((news.homes[v] for v in service.virtual_networks if v in news.homes), Counter[Locality]())
+        near = distance_of(roster, clients)
+        return Picture(roster, tick, outlook, pins, near, news.now_s, self._clock.wall()), state
 
-    def _count(self, tables: Tables, changed: Sequence[WeightTable]) -> None:
-        for table in changed:
-            metrics.WEIGHT_CHANGES.labels(table.service, table.cause).inc()
-            _log.info("weights changed", service=table.service, cause=table.cause, endpoints=len(table.endpoints))
-        shown: dict[tuple[str, str], None] = {}
+
+class Series:
+    """The per-endpoint series of the metrics: at most MOST_SERIES, gone with their endpoint."""
+
+    def __init__(self) -> None:
+        self._shown: dict[tuple[str, str], tuple[Gauge, Gauge]] = {}
+
+    def show(self, tables: Tables) -> None:
+        """Set weight and score of every endpoint there is room for, and the mean confidence of every service."""
+        shown: dict[tuple[str, str], tuple[Gauge, Gauge]] = {}
         for table in tables.values():
-            if table.scores is None:
+            if table.scores is None or not table.endpoints:
                 continue
-            if len(table.endpoints):
-                metrics.MODEL_CONFIDENCE.labels(table.service).set(float(table.scores.confidence.mean()))
+            metrics.MODEL_CONFIDENCE.labels(table.service).set(float(table.scores.confidence.mean()))
             room = MOST_SERIES - len(shown)
             rows = zip(table.endpoints[:room], table.weights.tolist(), table.scores.score.tolist(), strict=False)
             for endpoint, weight, score in rows:
-                shown[table.service, endpoint] = None
-                metrics.ENDPOINT_WEIGHT.labels(table.service, endpoint).set(weight)
-                metrics.ENDPOINT_SCORE.labels(table.service, endpoint).set(score)
-        for gone in self._series.keys() - shown.keys():
+                key = (table.service, endpoint)
+                gauges = self._shown.get(key)
+                if gauges is None:
+                    gauges = (metrics.ENDPOINT_WEIGHT.labels(*key), metrics.ENDPOINT_SCORE.labels(*key))
+                shown[key] = gauges
+                gauges[0].set(weight)
+                gauges[1].set(score)
+        for gone in self._shown.keys() - shown.keys():
             metrics.ENDPOINT_WEIGHT.remove(*gone)
             metrics.ENDPOINT_SCORE.remove(*gone)
-        self._series = shown
+        self._shown = shown
+
+
+def _homes(nodes: Iterable[Node]) -> dict[VirtualNetwork, Counter[Locality]]:
+    """Count the sidecars of each virtual network by where they are."""
+    homes: dict[VirtualNetwork, Counter[Locality]] = {}
+    for node in nodes:
+        if node.kind is NodeKind.SIDECAR:
+            homes.setdefault(node.virtual_network, Counter())[node.locality] += 1
+    return homes

@@ -3,7 +3,7 @@
 Knows the order of rows and which endpoints are of a kind. Does not know what their numbers mean for weights.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +23,7 @@ class Roster:
     """A service's endpoints in row order.
 
     ``cost`` relative, ``draining`` by the operator. ``kin``: rows of like endpoints (same locality and cost), one
-    array per kind: what a newcomer is expected to resemble.
+    array per kind: what a newcomer is expected to resemble. ``places`` are the localities, ``place`` each row's.
     """
 
     service: Service
@@ -31,19 +31,25 @@ class Roster:
     cost: Floats
     draining: NDArray[np.bool_]
     kin: tuple[Rows, ...]
+    places: tuple[Locality, ...]
+    place: Rows
 
 
 def roster_of(service: Service) -> Roster:
     """Lay out a service's endpoints; linear, meant to be kept until the service changes."""
     kinds: dict[tuple[Locality, float], list[int]] = {}
+    places: dict[Locality, int] = {}
     for row, endpoint in enumerate(service.endpoints):
         kinds.setdefault((endpoint.locality, endpoint.cost), []).append(row)
+        places.setdefault(endpoint.locality, len(places))
     return Roster(
         service=service,
         endpoints=tuple(e.id for e in service.endpoints),
         cost=np.array([e.cost for e in service.endpoints], np.float64),
         draining=np.array([e.draining for e in service.endpoints], np.bool_),
         kin=tuple(np.array(rows, np.int64) for rows in kinds.values()),
+        places=tuple(places),
+        place=np.array([places[e.locality] for e in service.endpoints], np.int64),
     )
 
 
@@ -134,12 +140,10 @@ def kin_median(roster: Roster, values: Floats) -> Floats:
     return medians
 
 
-def distance_of(service: Service, clients: Iterable[Locality]) -> Floats:
-    """Return each endpoint's mean locality distance (0..2) from the clients; zero where none is known."""
-    homes = list(clients)
-    seen: dict[Locality, float] = {}
-    for endpoint in service.endpoints:
-        if endpoint.locality not in seen:
-            total = sum(endpoint.locality.distance(home) for home in homes)
-            seen[endpoint.locality] = total / len(homes) if homes else 0.0
-    return np.array([seen[e.locality] for e in service.endpoints], np.float64)
+def distance_of(roster: Roster, clients: Mapping[Locality, int]) -> Floats:
+    """Return each endpoint's mean locality distance (0..2) from so many clients per locality; zero without clients."""
+    count = sum(clients.values())
+    if not count or not roster.places:
+        return np.zeros(len(roster.endpoints))
+    sums = [sum(place.distance(home) * n for home, n in clients.items()) for place in roster.places]
+    return np.asarray(np.array(sums, np.float64)[roster.place] / count)

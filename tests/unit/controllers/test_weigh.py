@@ -9,6 +9,7 @@ import pytest
 from tests.fakes.clock import ManualClock, settle
 from tests.fakes.law import NAME, pin, service
 from xds_server import metrics
+from xds_server.controllers import weigh
 from xds_server.controllers.weigh import Sources, WeighStep
 from xds_server.domain.forecast import CHANNELS, HORIZON, QUANTILES, ForecastBatch
 from xds_server.domain.names import EndpointKey, NodeId, ServiceName, VirtualNetwork
@@ -225,3 +226,23 @@ async def test_series_are_capped(count):
     house.services.set({})
     await house.step.step()
     assert sum(len(m.samples) for m in metrics.ENDPOINT_WEIGHT.collect()) == 0
+
+
+async def test_one_broken_service_stops_nobody_else(monkeypatch):
+    """A service whose decision fails keeps its table; the others are decided; the step fails, so that it is counted."""
+    other = replace(service(2), name=ServiceName("other"))
+    house = House(other, service(4))
+    await house.tick()
+    decided = weigh.decide
+
+    def fails(picture, state):
+        if picture.roster.service.name == "other":
+            raise ZeroDivisionError("broken")
+        return decided(picture, state)
+
+    monkeypatch.setattr(weigh, "decide", fails)
+    house.pins.set({NAME: (pin("e0", weight=7),)})
+    with pytest.raises(ZeroDivisionError):
+        await house.step.step()
+    assert house.weights == [7, 1000, 1000, 1000]
+    assert house.step.decided.value["other"].weights.tolist() == [1000, 1000]

@@ -93,5 +93,6 @@ def test_distance_is_the_mean_over_clients():
         Endpoint(EndpointId("b"), "127.0.0.1", 2, Locality("r2", "z1")),
     ]
     asked = service(who)
-    assert distance_of(asked, [Locality("r1", "z1"), Locality("r1", "z2")]).tolist() == [0.5, 2.0]
-    assert distance_of(asked, []).tolist() == [0, 0]
+    clients = {Locality("r1", "z1"): 1, Locality("r1", "z2"): 3}
+    assert distance_of(roster_of(asked), clients).tolist() == [0.75, 2.0]
+    assert distance_of(roster_of(asked), {}).tolist() == [0, 0]
