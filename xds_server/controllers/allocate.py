@@ -15,7 +15,7 @@ from xds_server.decisions.lifecycle import Event, follow
 from xds_server.decisions.pool_reports import pool_reports
 from xds_server.domain.pools import PoolReport
 from xds_server.domain.subnets import DEFAULT_COOL_DOWN_S, Allocation, Phase, SubnetPlan
-from xds_server.ports import Clock
+from xds_server.ports import Clock, Conflict
 from xds_server.state.answers import answered, fingerprint
 from xds_server.state.ledger import Ledger, Move
 from xds_server.state.waiting import Abandoned, Mismatch, Refused, Waiting, WaitingRoom
@@ -92,9 +92,12 @@ class Allocate:
             if refusal:
                 metrics.SUBNET_EXHAUSTED.labels(refusal.code).inc()
                 self._room.dismiss(waiting, Refused(refusal.code, refusal.reason))
-        await self._ledger.write(this.moves, now, self.name, this.answers)
+        made = {move.id for move in await self._ledger.write(this.moves, now, self.name, this.answers)}
         for waiting, allocation in this.granted:
-            self._room.dismiss(waiting, allocation)
+            if allocation.id in made:
+                self._room.dismiss(waiting, allocation)
+        if len(made) < len(this.moves):
+            raise Conflict("the ledger changed while requests were decided; they are decided again")
 
     async def _decided_before(self, waiting: Waiting, now: float) -> bool:
         """Dismiss a request whose answer is known (same key, a write that only seemed to fail) or nobody awaits."""

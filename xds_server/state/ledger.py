@@ -6,7 +6,7 @@ know why a phase follows another.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -72,18 +72,21 @@ class Ledger:
         return await self._store.answer(key, now_s)
 
     async def write(
-        self, moves: Iterable[Move], now_s: float, actor: str, answers: Sequence[Answer] = ()
+        self, moves: Sequence[Move], now_s: float, actor: str, answers: Sequence[Answer] = ()
     ) -> list[Move]:
         """Make moves durable in one transaction, then visible; return those made.
 
-        A move whose ``old`` is not what the ledger has is left out: its maker looks again. Raises what the store does;
-        then nothing was done, or the ledger reads again before it does anything else.
+        A move whose ``old`` is not what the ledger has is left out: its maker looks again. With ``answers`` it is all
+        or nothing: an answer must not tell of a move that was not made. Raises what the store does; then nothing was
+        done, or the ledger reads again before it does anything else.
         """
         async with self._lock:
             if self._in_doubt:
                 await self._reload()
             current = self.allocations.value
             made = [move for move in moves if current.get(move.id) == move.old]
+            if answers and len(made) < len(moves):
+                return []
             if made:
                 await self._commit(self._batch(made, now_s, actor, answers))
                 self._publish(made)

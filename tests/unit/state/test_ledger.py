@@ -11,6 +11,7 @@ from xds_server import metrics
 from xds_server.domain.names import PoolName, SubnetId
 from xds_server.domain.subnets import Allocation, Block, Phase
 from xds_server.ports import Batch, Document, Overlap, Unavailable
+from xds_server.state.answers import answer_for
 from xds_server.state.ledger import Ledger, Move
 from xds_server.state.records import KIND, to_body
 
@@ -57,6 +58,18 @@ async def test_old_pictures_change_nothing():
     made = await ledger.write([Move(one, None), Move(other, None)], 1.0, "test")
     assert [m.id for m in made] == ["t"]
     assert ledger.allocations.value == {"s": two}
+
+
+async def test_answers_are_all_or_nothing():
+    """A write with answers is not done in part: an answer never tells of a move that was not made."""
+    store = MemoryStore()
+    ledger = await opened(store)
+    await ledger.write([Move(None, born())], 1.0, "test")
+    other = born("t", "10.0.0.8/29")
+    answer = answer_for("k", other, 1.0)
+    assert await ledger.write([Move(None, born()), Move(None, other)], 1.0, "test", [answer]) == []
+    assert set(ledger.allocations.value) == {"s"}
+    assert await store.answer("k", 0.0) is None
 
 
 async def test_invisible_until_durable():
