@@ -44,7 +44,8 @@ def _value(field: Any, value: Any) -> Any:
         return plain(value)
     if field.enum_type is not None:
         prefix = "".join("_" + c if c.isupper() else c.upper() for c in field.enum_type.name).lstrip("_") + "_"
-        return field.enum_type.values_by_number[value].name.removeprefix(prefix).replace("_", "-").lower()
+        name = field.enum_type.values_by_number[value].name.removeprefix(prefix)
+        return name if field.enum_type.name == "SyncState" else name.replace("_", "-").lower()  # as documented
     return value
 
 

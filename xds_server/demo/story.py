@@ -49,14 +49,19 @@ async def all_synced(stage: Stage) -> Seen:
     async def synced() -> list[Mapping[str, Any]]:
         stage.check()
         nodes = [n for n in (await stage.control.xdsctl("nodes"))["nodes"] if n.get("connected")]
-        done = [n for n in nodes if n.get("types") and all(t["state"] == "SYNCED" for t in n["types"].values())]
+        done = [n for n in nodes if _asked(n) and all(t["state"] == "SYNCED" for t in _asked(n).values())]
         return done if len(done) == len(stage.envoys) else []
 
     nodes = await until(synced, what="every node is SYNCED", deadline_s=20)
     rows = tuple(
-        (n["id"], n["group"], " ".join(f"{t} {s['state']}" for t, s in sorted(n["types"].items()))) for n in nodes
+        (n["id"], n["group"], " ".join(f"{t} {s['state']}" for t, s in sorted(_asked(n).items()))) for n in nodes
     )
     return Seen(f"{len(nodes)} of {len(stage.envoys)} nodes are SYNCED", ("node", "group", "types"), rows)
+
+
+def _asked(node: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Return the types that a node subscribed to."""
+    return {name: status for name, status in node["types"].items() if status["state"] != "NOT_REQUESTED"}
 
 
 async def traffic_follows(stage: Stage) -> Seen:
@@ -100,10 +105,10 @@ async def slow_backend(stage: Stage) -> Seen:
 
     await until(halved, what=f"{SLOWED}'s weight {before} halves in every Envoy", deadline_s=TICKS, every_s=0.1)
     since = time.monotonic()
-    acked = await stage.control.xdsctl("weights", "get", "checkout")
     await asyncio.sleep(15)
     ours, equal = await _window(stage, "checkout", since), await _window(stage, "checkout-equal", since)
     weight = (await _mean_weights(stage, "checkout"))[SLOWED]
+    why = (await stage.control.xdsctl("explain", "checkout", SLOWED))["reason"]["why"]
     await stage.set_speed(SLOWED, usual)
     rows = tuple(
         (name, f"{w.share(SLOWED):.2%}", f"{w.p50_ms:.0f} ms", f"{w.p99_ms:.0f} ms", str(w.requests), str(w.errors))
@@ -111,7 +116,7 @@ async def slow_backend(stage: Stage) -> Seen:
     )
     seen = (
         f"weight {before} -> {before / 2:.0f} or less in {since - slowed_at:.1f} s, then {weight:.0f}; "
-        f"share {ours.share(SLOWED):.2%} against {equal.share(SLOWED):.2%} with equal weights; {acked}"
+        f"share {ours.share(SLOWED):.2%} against {equal.share(SLOWED):.2%} with equal weights; xdsctl explain: {why}"
     )
     if not ours.share(SLOWED) < equal.share(SLOWED):
         raise NotSeen(seen)
@@ -156,13 +161,15 @@ async def pin_arrives(stage: Stage) -> Seen:
         return all(w[PINNED] == 100 for w in await stage.in_envoys("checkout"))
 
     await until(arrived, what=f"{PINNED} has weight 100 in every Envoy", deadline_s=10)
-    return Seen(f"{PINNED}: {before:.0f} -> 100 in {len(SIDECARS)} of {len(SIDECARS)} Envoys; xdsctl said {answer}")
+    rehearsed = next(d for d in answer["differences"] if d["fact"] == f"weight {PINNED}")
+    told = f"xdsctl foretold {rehearsed['before']} -> {rehearsed['after']} at revision {answer['revision']}"
+    return Seen(f"{PINNED}: {before:.0f} -> 100 in {len(SIDECARS)} of {len(SIDECARS)} Envoys; {told}")
 
 
 async def policy_arrives(stage: Stage) -> Seen:
     """Give cost a weight in the policy and see dear backends lose theirs."""
     before = await _dear(stage)
-    await stage.control.xdsctl("policy", "set", "checkout", "--cost", "0.5", "--reason", "end of quarter")
+    await stage.control.xdsctl("policy", "set", "checkout", "cost=0.5", "--reason", "end of quarter")
 
     async def cheaper() -> bool:
         return await _dear(stage) < 0.8 * before

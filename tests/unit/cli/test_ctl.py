@@ -69,7 +69,7 @@ def test_status_tells_who_is_behind_and_why(xdsctl):
     assert line.split()[:3] == ["n2", "EDS", "nacked"]
     assert "weights out of range" in line
     behind = json.loads(xdsctl("nodes", "--out-of-sync", "-o", "json").stdout)["nodes"]
-    assert [(n["id"], n["types"]["EDS"]["state"]) for n in behind] == [("n2", "nacked")]
+    assert [(n["id"], n["types"]["EDS"]["state"]) for n in behind] == [("n2", "NACKED")]
 
 
 def test_numbers_stay_numbers_in_json(xdsctl):

@@ -14,7 +14,7 @@ def test_a_message_becomes_plain_data():
     node.types["EDS"].since.FromSeconds(0)
     shown = ctl_plain.plain(node)
     assert (shown["id"], shown["connected"], shown["streams"], "since" in shown) == ("n1", True, 0, False)
-    assert shown["types"]["EDS"]["state"] == "not-requested"
+    assert shown["types"]["EDS"]["state"] == "NOT_REQUESTED"
     assert shown["types"]["EDS"]["since"] == "1970-01-01T00:00:00Z"
     write = pb.WriteResponse(revision=2**40, differences=[pb.Difference(fact="x")])
     assert (ctl_plain.plain(write)["revision"], len(ctl_plain.plain(write)["differences"])) == (2**40, 1)
