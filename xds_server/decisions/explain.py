@@ -104,7 +104,7 @@ def terms_of(memory: Memory, decided: Decided, law: Ints) -> Terms:
         "forecast latency": ("ms", forecast[:, LATENCY]),
         "forecast error rate": ("", forecast[:, ERRORS]),
         "forecast capacity": ("requests/s", forecast[:, KAPPA]),
-        "trust": ("", belief.trust[:, KAPPA]),
+        "trust": ("", np.where(np.isnan(forecast[:, KAPPA]), np.nan, belief.trust[:, KAPPA])),
         "latency": ("ms", used[:, LATENCY]),
         "error rate": ("", used[:, ERRORS]),
         "capacity": ("requests/s", belief.kappa),

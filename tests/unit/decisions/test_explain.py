@@ -25,7 +25,7 @@ def test_tree_goes_from_weight_to_sample_in_order():
     steps = ["weight", "guardrail", "solution", "score", "estimate", "sample"]
     assert [depths[s] for s in steps] == sorted(depths[s] for s in steps)
     assert "pin" not in depths
-    assert "forecast capacity" not in depths
+    assert "forecast" not in depths
     assert tree.value == table.weights[3]
     assert tree.find("sample rate").value > 0
     assert tree.find("capacity").unit == "requests/s"
