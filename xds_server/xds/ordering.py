@@ -91,7 +91,8 @@ def removal_waits(subs: Subscriptions, kind: ResourceType, name: str) -> str:
     for user in _USERS.get(kind.url, ()):
         users = subs.get(user.url)
         for held in users.unsettled() if users is not None else ():
-            if pair in held.references:
+            # Of what a client brought along only the version is known: it may use anything.
+            if pair in held.references or (held is not NEVER and not held.body):
                 return f"{user.short} {held.name}"
     return ""
 

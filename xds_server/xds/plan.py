@@ -14,11 +14,15 @@ from xds_server.xds.subscription import NEVER, Held, Subscription, same
 
 @dataclass(slots=True)
 class Plan:
-    """``sends``: name -> resource; ``gone``: names that are no more; ``waits``: name -> what for (ordering)."""
+    """``sends``: name -> resource; ``gone``: names that are no more.
+
+    ``waits``: name -> what for, of what is to be made (for a time); ``stays``: of what is to be removed (until it may).
+    """
 
     sends: dict[str, Resource] = field(default_factory=dict)
     gone: list[str] = field(default_factory=list)
     waits: dict[str, str] = field(default_factory=dict)
+    stays: dict[str, str] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return bool(self.sends or self.gone)
@@ -71,7 +75,7 @@ class Planner:
             return False  # held back without a last good version: the client keeps what it has
         wait = "" if held is NEVER else removal_waits(self.subs, sub.type, name)
         if wait:
-            plan.waits[name] = f"removal of {name} waits for {wait}"
+            plan.stays[name] = f"removal of {name} waits for {wait}"
         else:
             plan.gone.append(name)
         return False

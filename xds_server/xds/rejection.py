@@ -32,33 +32,42 @@ def rejected(
     """The client rejected these pushes; return the names that are held back because of it."""
     sub.error = one_line(words)
     before: dict[str, Held] = {}
-    sent: dict[str, Resource] = {}
+    carried: dict[str, Resource] = {}
     for flight in flights:
         before = {**flight.before, **before}
-        sent.update({r.name: r for r in flight.resources if r.name in flight.before})
-    if not sent:
+        carried.update({resource.name: resource for resource in flight.resources})
+    known = [name for name, resource in carried.items() if _known_bad(sub, quarantine, resource)]
+    changed = [name for name in carried if name in before or name in known]
+    if not changed:
         return ()
-    unproven = [name for name, resource in sent.items() if not quarantine.proven(resource)]
-    culprits = _culprits(flights, words, unproven or list(sent))
-    suspects = () if culprits else tuple(unproven or sent)
-    for name, resource in sent.items():
-        if name in culprits or name in suspects:
-            _hold_back(sub, quarantine, resource, guilty=name in culprits, session=session, now=now)
-            sub.debts[name] = None if before[name] is NEVER else before[name]
-        else:
-            sub.debts[name] = NEVER  # it may have been thrown away with the bad one: forget what was carried
-    for name in before:
-        if name not in sent:
-            sub.debts[name] = before[name]
+    pool = [name for name in changed if not quarantine.proven(carried[name])] or changed
+    culprits = _culprits(flights, words, pool, known)
+    suspects = () if culprits or known else tuple(pool)
+    blamed = {*culprits, *suspects, *known}
+    for name in sorted({*culprits, *suspects}):  # tried in an order that everybody can repeat
+        _hold_back(sub, quarantine, carried[name], guilty=name in culprits, session=session, now=now)
+    for name, held in before.items():
+        # What was not to blame may have been thrown away with the bad one: forget that it was carried.
+        innocent = name in carried and name not in blamed
+        sub.debts[name] = NEVER if innocent else None if held is NEVER and name in carried else held
     sub.urgent = True
-    return tuple(culprits or suspects)
+    return culprits or suspects or tuple(known)
 
 
-def _culprits(flights: list[Flight], words: str, pool: list[str]) -> tuple[str, ...]:
+def _known_bad(sub: Subscription, quarantine: Quarantine, resource: Resource) -> bool:
+    """Return whether a version is to blame already: convicted by others, or rejected here in an earlier push."""
+    verdict = quarantine.verdict(resource)
+    if verdict is not None and verdict.guilty:
+        return True
+    name, version = resource.name, resource.version
+    return sub.trials.get(name) == version or version in sub.refused.get(name, ())
+
+
+def _culprits(flights: list[Flight], words: str, pool: list[str], known: list[str]) -> tuple[str, ...]:
     trials = tuple(flight.trial for flight in flights if flight.trial in pool and flight.trial is not None)
     if trials:
         return trials
-    return tuple(named(words, pool)) or (tuple(pool) if len(pool) == 1 else ())
+    return tuple(named(words, pool)) or (tuple(pool) if len(pool) == 1 and not known else ())
 
 
 def _hold_back(

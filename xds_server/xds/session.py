@@ -180,7 +180,7 @@ class Session:
         return not self._delta and sub.type.complete and any(sub.debts[name] is NEVER for name in plan.waits)
 
     def _note_waiting(self, sub: Subscription, plan: Plan, now: float, *, gave_up: bool) -> None:
-        sub.waiting_for = "; ".join(sorted(plan.waits.values())[:3])
+        sub.waiting_for = "; ".join(sorted([*plan.waits.values(), *plan.stays.values()])[:3])
         if gave_up:
             self.timeouts += 1
             sub.held_since = None
@@ -199,13 +199,14 @@ class Session:
             if resources is None:  # cannot be: names whose content is unknown were paid or made us wait
                 raise AssertionError(f"{sub.type.short}: a full response with an unknown name")
         assert resources is not None
+        came_with_nothing = sub.fresh
         if trial is None:
             sub.due = sub.urgent = sub.fresh = False
         push = self._launch(sub, now, Push(sub.type, self._nonce(), sub.shelf.version, resources, tuple(plan.gone)))
         sub.flights.append(Flight(push.nonce, push.version, now, resources, before, trial))
         if len(sub.flights) > _MOST_FLIGHTS:
             self._merge_oldest(sub.flights)
-        if sub.type.url == CDS.url:
+        if sub.type.url == CDS.url and not came_with_nothing:
             self._endpoints_again(plan)
         return push
 
