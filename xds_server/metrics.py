@@ -3,7 +3,7 @@
 Knows names (CONTRACTS.md, Metrics). Does not know who counts.
 """
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 REGISTRY = CollectorRegistry(auto_describe=True)
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -70,3 +70,5 @@ STORE_COMMIT_SECONDS = _histogram("store_commit_seconds", "One durable transacti
 CONTROLLER_SECONDS = _histogram("controller_run_seconds", "One successful step of a controller.", "controller")
 CONTROLLER_FAILURES = _counter("controller_failures_total", "Failed steps; each is retried.", "controller")
 LEADER = _gauge("leader", "1 while this process decides (always, until replicas come).")
+PROCESS = ProcessCollector(registry=REGISTRY)
+"""CPU seconds, memory, open files and start time of this process, under Prometheus's usual names."""
