@@ -114,6 +114,7 @@ class ControlPlane:
         await self.ledger.load()
         self._compose_subnets()
         self._compose_services()
+        await self.announce.step()  # so that no service is published without its subnets' endpoints
         await self.desk.load()
         self._compose_weights(await recall(self.store))
 

@@ -43,7 +43,8 @@ async def pin(w: World, **weights: int) -> None:
         await w.control.xdsctl("weights", "pin", "checkout", name, str(weight), "--reason", "a test")
 
     async def used() -> bool:
-        return all(wanted.items() <= (await w.weights("checkout", s)).items() for s in ("sidecar-a", "sidecar-b"))
+        told = [await w.weights("checkout", sidecar) for sidecar in ("sidecar-a", "sidecar-b")]
+        return all(wanted.items() <= weights.items() for weights in told)
 
     await until(used, what=f"both sidecars use {wanted}", deadline_s=15)
 

@@ -98,8 +98,8 @@ class World:
 
         async def done() -> dict[str, Any] | None:
             node = await self.node(name)
-            states = [t["state"] for t in node.get("types", {}).values()]
-            return node if node.get("connected") and states and set(states) <= {"SYNCED"} else None
+            states = {t["state"] for t in node.get("types", {}).values()} - {"NOT_REQUESTED"}
+            return node if node.get("connected") and states == {"SYNCED"} else None
 
         node: dict[str, Any] = await until(done, what=f"{name} is SYNCED", deadline_s=20, of=self.envoys[name])
         return node
