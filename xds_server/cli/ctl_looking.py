@@ -17,6 +17,8 @@ from xds_server.cli.ctl_wishes import Endpoint, EveryService, Service
 from xds_server.pb.admin.v1 import admin_pb2 as pb
 
 app = typer.Typer()
+_LONG = ("data", "figures.baselines", "figures.datasets", "training.plan")
+"""Parts of a model's card that fill screens; ``-o json`` has them."""
 
 
 @command(app, "status")
@@ -56,7 +58,8 @@ def status(session: Session) -> None:
             ],
         )
         lines.show_header = False
-        return Group(lines, Text(), tables.behind(behind) if behind else Text("every node is in sync", style="green"))
+        calm = Text("every connected node is in sync", style="green") if nodes else Text("no node has connected yet")
+        return Group(lines, Text(), tables.behind(behind) if behind else calm)
 
     session.show(told, draw)
 
@@ -204,7 +207,11 @@ def model(session: Session) -> None:
             ["because", answer.because or ABSENT],
             ["last forecast", f"{ago(answer.forecast_at)} ago, {answer.series} endpoints"],
             ["looks ahead", f"{answer.horizon} steps of {answer.step_s:g} s"],
-            *([name, str(value)] for name, value in _flat(plain(answer).get("card", {})).items() if name),
+            *(
+                [name, str(value)]
+                for name, value in sorted(_flat(plain(answer).get("card", {})).items())
+                if name and not name.startswith(_LONG)
+            ),
         ]
         lines = tables.grid(["", ""], rows)
         lines.show_header = False

@@ -39,7 +39,7 @@ def _value(field: Any, value: Any) -> Any:
     if isinstance(value, Timestamp | Duration):
         return value.ToJsonString()
     if isinstance(value, Struct):
-        return MessageToDict(value)
+        return _whole(MessageToDict(value))
     if isinstance(value, Message):
         return plain(value)
     if field.enum_type is not None:
@@ -47,6 +47,15 @@ def _value(field: Any, value: Any) -> Any:
         name = field.enum_type.values_by_number[value].name.removeprefix(prefix)
         return name if field.enum_type.name == "SyncState" else name.replace("_", "-").lower()  # as documented
     return value
+
+
+def _whole(value: Any) -> Any:
+    """Return data of a Struct, where every number is a float, with whole numbers as integers."""
+    if isinstance(value, dict):
+        return {key: _whole(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_whole(inner) for inner in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def number(message: Message, field: str, form: str = "g") -> str:

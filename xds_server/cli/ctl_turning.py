@@ -273,7 +273,7 @@ def _await_nodes(session: Session, service: str, endpoint: str, reached: Reached
                 shown = next((e for e in seen.endpoints if endpoint in {e.id, f"{e.address}:{e.port}"}), None)
                 if shown is None or not reached(shown):
                     continue
-                last = f"acked {seen.acked_nodes}/{seen.nodes} nodes"
+                last = f"acked {seen.acked_nodes}/{seen.nodes} nodes" if seen.nodes else "no connected node asks for it"
                 session.tell(last)
                 if seen.acked_nodes == seen.nodes:
                     stream.cancel()

@@ -4,6 +4,7 @@ Knows how to lay two pictures side by side. Does not know whether the change hap
 """
 
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Protocol
 
 from xds_server.domain.operation import Difference
@@ -12,6 +13,8 @@ from xds_server.domain.topology import Service
 from xds_server.domain.weights import WeightTable
 
 ABSENT = "-"
+_BOOKKEEPING = ".set_at_s"
+"""When a fact was set is kept, and is no difference: setting the same again is nothing."""
 
 
 class Rehearsal(Protocol):
@@ -60,5 +63,11 @@ def _leaves(name: str, value: object) -> Iterator[tuple[str, str]]:
     if isinstance(value, Mapping):
         for part, inner in value.items():
             yield from _leaves(f"{name}.{part}", inner)
-    elif value is not None:
-        yield name, f"{value:g}" if isinstance(value, float) else str(value)
+    elif value is not None and not name.endswith(_BOOKKEEPING):
+        yield name, _words(name, value)
+
+
+def _words(name: str, value: object) -> str:
+    if isinstance(value, float) and name.endswith("_at_s"):
+        return datetime.fromtimestamp(value, UTC).isoformat(" ", "seconds")
+    return f"{value:.9g}" if isinstance(value, float) else str(value)

@@ -152,7 +152,7 @@ class Desk:
                 f"changed it meanwhile; look (`xdsctl history --service {service.name}`) and try again",
             )
         current = self._overrides.value
-        told = facts(documents.write(current), documents.write(wanted))
+        told = facts(*(documents.spelled_out(o, self._configured.value[service.name]) for o in (current, wanted)))
         if told:
             before, after = self._picture(service, current), self._picture(service, wanted)
             refuse_outage(before[0], after[0])

@@ -5,13 +5,13 @@ Knows the JSON shape of each kind. Does not know when they are written.
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any, Final
 
 from xds_server.domain.names import EndpointId, EndpointKey, ServiceName
 from xds_server.domain.overrides import Drain, Overrides
 from xds_server.domain.policy import Failover, Guardrails, Objective, Pin, Policy, Preference, Thresholds
-from xds_server.domain.topology import Endpoint, Locality
+from xds_server.domain.topology import Endpoint, Locality, Service
 from xds_server.ports import Document
 
 Body = Mapping[str, Any]
@@ -34,6 +34,11 @@ def write(overrides: Overrides) -> Bodies:
     bodies |= {(DRAIN, _path(key)): asdict(drain) for key, drain in overrides.drains.items()}
     bodies |= {(ENDPOINT, _path(key)): asdict(endpoint) for key, endpoint in overrides.endpoints.items()}
     return bodies
+
+
+def spelled_out(overrides: Overrides, service: Service) -> Bodies:
+    """Return the body of every fact, with the service's configured policy where none stands by hand."""
+    return {(POLICY, service.name): asdict(service.policy)} | write(overrides)
 
 
 def read(bodies: Mapping[tuple[str, str], Body], generations: Mapping[ServiceName, int]) -> Overrides:
@@ -70,7 +75,7 @@ def put_back(overrides: Overrides, subject: str, body: Body | None) -> Overrides
     bodies.pop((kind, key), None)
     if body is not None:
         bodies[kind, key] = body
-    return replace(read(bodies, overrides.generations))
+    return read(bodies, overrides.generations)
 
 
 def key_from(path: str) -> EndpointKey:

@@ -105,7 +105,8 @@ class Reading:
         tree = Reason("weight", why="not decided yet: the first tick of telemetry decides it")
         if table is not None and endpoint.id in table.endpoints:
             tree = explain(table, endpoint.id)
-        roots = (*self._operator(service, endpoint.id), _sample(self._loads.of(service.name).get(endpoint.id)))
+        pins = () if tree.find("pin") else self._operator(service, endpoint.id)
+        roots = (*pins, _sample(self._loads.of(service.name).get(endpoint.id)))
         because = (*tree.because, *(root for root in roots if root))
         return pb.ExplainResponse(endpoint=shown, reason=words.reason(replace(tree, because=because)))
 

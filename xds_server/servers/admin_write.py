@@ -5,6 +5,7 @@ Knows which knob a request means and who asks. Does not know what the knob does.
 
 from collections.abc import Callable
 from typing import Protocol
+from urllib.parse import unquote
 
 from xds_server.decisions import knobs
 from xds_server.domain.operation import Order, Outcome
@@ -141,7 +142,13 @@ def actor_of(context: Context) -> str:
     """Return who calls: the user name that xdsctl sends, and where from. Unproven until identities are checked."""
     metadata = dict(context.invocation_metadata() or ())
     name = str(metadata.get("xds-actor", "")) or "unknown"
-    return f"{name[:64]}@{context.peer()}"
+    return f"{name[:64]}@{_host(context.peer())}"
+
+
+def _host(peer: str) -> str:
+    """Return the address in gRPC's name of a peer, without its port."""
+    kind, _, address = unquote(peer).partition(":")
+    return "local" if kind == "unix" else address.rpartition(":")[0].strip("[]")
 
 
 def _answer(outcome: Outcome, order: Order, endpoint: str = "") -> pb.WriteResponse:

@@ -61,7 +61,7 @@ def test_tables_show_weight_beside_load(xdsctl):
 
 def test_status_tells_who_is_behind_and_why(xdsctl):
     """Who is out of sync, since when and why stands in one table."""
-    assert "every node is in sync" in xdsctl("status").stdout
+    assert "every connected node is in sync" in xdsctl("status").stdout
     xdsctl.call(xdsctl.fleet.clients.say, "n2", "NACKED", "weights out of range")
     shown = xdsctl("status").stdout
     assert "1 out of sync" in shown
@@ -118,7 +118,7 @@ def test_history_diff_and_undo(xdsctl):
     """A change is seen, its difference is shown, and undo puts it back."""
     xdsctl("policy", "set", "checkout", "cost=0.5", "--reason", "cheaper")
     assert "cheaper" in xdsctl("history", "--service", "checkout").stdout
-    assert any(line.split()[:3] == ["preference.cost", "-", "0.5"] for line in xdsctl("diff", "1").stdout.splitlines())
+    assert any(line.split() == ["preference.cost", "-", "0.5"] for line in xdsctl("diff", "1").stdout.splitlines())
     done = xdsctl("undo", "1", "--reason", "too cheap")
     assert done.exit_code == 0, done.output
     shown = json.loads(xdsctl("policy", "get", "checkout", "-o", "json").stdout)

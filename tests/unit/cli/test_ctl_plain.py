@@ -19,8 +19,9 @@ def test_a_message_becomes_plain_data():
     write = pb.WriteResponse(revision=2**40, differences=[pb.Difference(fact="x")])
     assert (ctl_plain.plain(write)["revision"], len(ctl_plain.plain(write)["differences"])) == (2**40, 1)
     change = pb.Change()
-    change.after.update({"weight": 1, "share": None})
-    assert ctl_plain.plain(change)["after"] == {"weight": 1.0, "share": None}
+    change.after.update({"weight": 1, "share": None, "parts": [0.5, 2]})
+    assert str(ctl_plain.plain(change)["after"]["weight"]) == "1"
+    assert ctl_plain.plain(change)["after"] == {"weight": 1, "share": None, "parts": [0.5, 2]}
 
 
 def test_absent_is_a_dash():

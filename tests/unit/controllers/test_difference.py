@@ -39,3 +39,11 @@ def test_nothing_to_go_by_tells_nothing():
     """Without a rehearsal, or before the first tick, no weights are told."""
     assert weights(None, (CHECKOUT, ()), (CHECKOUT, ())) == ()
     assert weights(lambda *_: None, (CHECKOUT, ()), (CHECKOUT, ())) == ()
+
+
+def test_times_are_told_as_times():
+    """A point in time is told in UTC; when a fact was set is no difference."""
+    pins = [{("pin", "checkout/a1"): {"expires_at_s": at, "set_at_s": at}} for at in (0.0, 1_700_000_000.0)]
+    assert facts(*pins) == (
+        Difference("pin/checkout/a1.expires_at_s", "1970-01-01 00:00:00+00:00", "2023-11-14 22:13:20+00:00"),
+    )
