@@ -7,21 +7,23 @@ import asyncio
 import random
 import signal
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 
+from xds_server import metrics
 from xds_server.adapters.envoy_stats import EnvoyStats
 from xds_server.adapters.onnx_forecaster import OnnxForecaster
 from xds_server.adapters.seasonal_forecaster import SeasonalForecaster
 from xds_server.adapters.sqlite_store import SqliteStore
 from xds_server.adapters.system_clock import SystemClock
 from xds_server.config import InvalidConfiguration, Settings, facts
+from xds_server.config.current import Configured, needs_restart
 from xds_server.controllers.allocate import Allocate
 from xds_server.controllers.announce import Announce
+from xds_server.controllers.arrive import Arrive
 from xds_server.controllers.base import Controller
 from xds_server.controllers.forecast import ForecastStep
 from xds_server.controllers.front_ends import Presence
@@ -35,7 +37,6 @@ from xds_server.decisions.provisioning import Patience
 from xds_server.decisions.selection import chooser
 from xds_server.domain.names import ServiceName, SubnetId
 from xds_server.domain.policy import Pin
-from xds_server.domain.subnets import SubnetPlan
 from xds_server.domain.topology import Node, NodeKind, Service
 from xds_server.domain.weights import WeightTable
 from xds_server.ports import Clock, Store, Unavailable
@@ -54,36 +55,13 @@ from xds_server.state.cache import GroupCache
 from xds_server.state.history import History
 from xds_server.state.ledger import Ledger
 from xds_server.state.waiting import WaitingRoom
-from xds_server.state.watchable import Watchable
 
 _log = structlog.get_logger(__name__)
-Services = Mapping[ServiceName, Service]
 _SQLITE = "sqlite:///"
 
 
 class CannotStart(Exception):
     """Something that the control plane cannot do without is not to be had; the text says what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Configured:
-    """What the configuration file says now; ``reload`` is its one writer after the start."""
-
-    services: Watchable[Services]
-    plan: Watchable[SubnetPlan]
-
-    @classmethod
-    def of(cls, settings: Settings) -> "Configured":
-        """Begin with these settings."""
-        return cls(Watchable(facts.services(settings)), Watchable(facts.plan(settings)))
-
-    def reload(self, settings: Settings) -> None:
-        """Take services, appliances, pools and quotas from new settings; equal ones are silent."""
-        services, plan = facts.services(settings), facts.plan(settings)
-        if services != self.services.value:
-            self.services.set(services)
-        if plan != self.plan.value:
-            self.plan.set(plan)
 
 
 class ControlPlane:
@@ -164,6 +142,14 @@ class ControlPlane:
             cache=self.cache,
             clock=self.clock,
         )
+        self.convergence = ConvergenceView(self.ads, self.cache)
+        self.arrive = Arrive(
+            self.publish.published, self.history.samples, self.ads.observations, self._arrived, self.clock
+        )
+
+    def _arrived(self, name: ServiceName) -> bool:
+        service = self.desk.services.value.get(name)
+        return service is None or not self.convergence(service).waiting_for
 
     def _rehearse(self, service: Service, pins: tuple[Pin, ...]) -> WeightTable | None:
         return self.weigh.rehearse(service, pins)
@@ -178,7 +164,7 @@ class ControlPlane:
         """Return everybody who loops, in the order in which data flows."""
         steps = (
             self.fleet, self.allocate, self.provision, self.announce, self.desk, self.scrape, self.forecast,
-            self.weigh, self.remember, self.publish,
+            self.weigh, self.remember, self.publish, self.arrive,
         )  # fmt: skip
         return [Controller(step, self.clock) for step in steps]
 
@@ -187,13 +173,13 @@ class ControlPlane:
         return Picture(
             services=self.desk.services,
             pins=self.desk.pins,
-            published=self.remember.published,
+            published=self.publish.published,
             decided=self.weigh.decided,
             samples=self.history.samples,
             forecasts=self.forecast.forecasts,
             observations=self.ads.observations,
             nodes=self.ads.nodes,
-            convergence=ConvergenceView(self.ads, self.cache),
+            convergence=self.convergence,
             model_card=lambda: {} if isinstance(self.model, Unavailable) else self.model.card,
             clock=self.clock,
         )
@@ -209,20 +195,21 @@ async def serve(settings: Settings, reload: Callable[[], Settings], set_level: C
     async with running(settings, set_level) as plane:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, over.set)
-        loop.add_signal_handler(signal.SIGHUP, lambda: _reload(plane.configured, reload))
+        loop.add_signal_handler(signal.SIGHUP, lambda: _reload(plane, reload))
         await over.wait()
         _log.info("stopping")
 
 
-def _reload(configured: Configured, read: Callable[[], Settings]) -> None:
+def _reload(plane: ControlPlane, read: Callable[[], Settings]) -> None:
     """Take a new file, or say everything that is wrong with it and go on with the old one."""
     try:
         settings = read()
     except InvalidConfiguration as error:
         _log.error("the new configuration is refused; the running one stays", faults=error.faults)
         return
-    configured.reload(settings)
-    _log.info("configuration reloaded", services=len(settings.services), pools=len(settings.pools))
+    plane.configured.reload(settings)
+    waiting = needs_restart(plane.settings, settings)
+    _log.info("configuration reloaded", services=len(settings.services), needs_restart=waiting)
 
 
 async def _opened(url: str) -> SqliteStore:
@@ -286,6 +273,7 @@ async def running(settings: Settings, set_level: Callable[[str], str]) -> AsyncI
             raise CannotStart(str(error)) from error
         tasks = [group.create_task(controller.run(), name=controller.name) for controller in controllers]
         tasks += [group.create_task(http.run(), name="http"), group.create_task(plane.ads.watch(), name="ads")]
+        metrics.LEADER.set(1)
         _log.info("serving", **settings.listen.model_dump())
         try:
             yield plane

@@ -82,4 +82,3 @@ def _pool(part: PoolPart) -> Pool:
         exclusions=tuple(Block.parse(prefix) for prefix in part.exclusions),
         **fields,
     )
-

@@ -1,0 +1,47 @@
+"""What the configuration says now: the facts that a reload may change, for everybody to watch.
+
+Knows which settings can change while the server runs. Does not know files.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from xds_server.config import facts
+from xds_server.config.schema import Settings
+from xds_server.domain.names import ServiceName
+from xds_server.domain.subnets import SubnetPlan
+from xds_server.domain.topology import Service
+from xds_server.state.watchable import Watchable
+
+Services = Mapping[ServiceName, Service]
+_RELOADED = {"services", "appliances", "pools", "quotas", "security_profiles"}
+
+
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """What the configuration file says now; ``reload`` is its one writer after the start."""
+
+    services: Watchable[Services]
+    plan: Watchable[SubnetPlan]
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Configured":
+        """Begin with these settings."""
+        return cls(Watchable(facts.services(settings)), Watchable(facts.plan(settings)))
+
+    def reload(self, settings: Settings) -> None:
+        """Take services, appliances, pools and quotas from new settings; equal ones are silent."""
+        services, plan = facts.services(settings), facts.plan(settings)
+        if services != self.services.value:
+            self.services.set(services)
+        if plan != self.plan.value:
+            self.plan.set(plan)
+
+
+def needs_restart(before: Settings, after: Settings) -> list[str]:
+    """Return the sections that differ and that only a restart takes over."""
+    return [
+        name
+        for name in type(before).model_fields
+        if name not in _RELOADED and getattr(before, name) != getattr(after, name)
+    ]
