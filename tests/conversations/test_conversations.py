@@ -130,6 +130,7 @@ def resource(short: str, thing: str) -> Resource:
 
 
 def request(rest: str, *, delta: bool) -> Request:
+    """What a client line says."""
     said = CLIENT.fullmatch(rest)
     assert said is not None, f"cannot read: client {rest}"
     url = KINDS[said["kind"]].url if said["kind"] in KINDS else said["kind"]
@@ -143,6 +144,7 @@ def request(rest: str, *, delta: bool) -> Request:
 
 
 def told(push: Push, delta: bool) -> str:
+    """A push in words, by name."""
     words = [f"{r.name}={r.version}" for r in push.resources] + [f"-{name}" for name in push.removed if delta]
     words += [f"{r.name}~" for r in push.heartbeats]
     return " ".join(sorted(words, key=lambda w: w.lstrip("-"))) if words else "nothing"

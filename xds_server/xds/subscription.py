@@ -103,6 +103,8 @@ class Subscription:
     def _forget_the_unwanted(self) -> None:
         wants = self.wish.wants
         self.debts = {name: held for name, held in self.debts.items() if wants(name)}
+        if not self.debts:
+            self.waiting_for = ""
         self.refused = {name: versions for name, versions in self.refused.items() if wants(name)}
         self.trials = {name: version for name, version in self.trials.items() if wants(name)}
         self.forgive()

@@ -1,0 +1,100 @@
+"""What a push costs per ADS stream, against the floor that grpc.aio itself needs (tests/benchmarks/floor.py).
+
+Needs the load generator `xdsload` (Go, standard library only): build it with `go build -o xdsload .` in its folder and
+give its path by `--xdsload` or XDSLOAD. Without it nothing is measured and the table says so.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+SERVERS = {"floor": "tests.benchmarks.floor", "ours": "tests.benchmarks.ads_server"}
+
+
+def measure(tool: str, module: str, mode: str, streams: int, names: int, seconds: float) -> dict[str, Any]:
+    """Start a server, load it, return xdsload's report."""
+    command = [sys.executable, "-m", module, "--mode", mode, "--names", str(names), "--beat", "0.5"]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout is not None
+        port = server.stdout.readline().strip()
+        load = [tool, "-addr", f"127.0.0.1:{port}", "-mode", mode, "-streams", str(streams), "-duration", f"{seconds}s"]
+        done = subprocess.run(
+            [*load, "-server-pid", str(server.pid), "-settle", "2s"], capture_output=True, text=True, check=False
+        )
+        report: dict[str, Any] = json.loads(done.stdout)
+        return report
+    finally:
+        server.kill()
+        server.wait()
+
+
+def row(mode: str, names: int, streams: int, reports: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return the figures of one comparison."""
+    made: dict[str, Any] = {"mode": mode, "names": names, "streams": streams}
+    for who, report in reports.items():
+        server = report["server"]
+        made[who] = {
+            "cpu_us_per_push_and_stream": server["cpu_us_per_push_per_stream"],
+            "latency_p99_ms": (report["latency_ms"] or {}).get("p99"),
+            "kb_per_stream": server["rss_per_stream_kb"],
+            "cold_start_s": (report["cold"]["stream_s"] or {}).get("max"),
+            "configured": report["configured"],
+            "errors": report["stream_errors"],
+        }
+    ratio = ("cpu_us_per_push_and_stream", "latency_p99_ms", "kb_per_stream")
+    made["ratio"] = {key: round(made["ours"][key] / made["floor"][key], 2) for key in ratio if made["floor"][key]}
+    return made
+
+
+def show(rows: list[dict[str, Any]]) -> None:
+    """Print a table."""
+    table = Table(title="one changed ClusterLoadAssignment (100 endpoints): ours / floor = ratio")
+    for column in ("dialect", "names", "streams", "CPU us / push / stream", "p99 ms", "KB / stream", "cold start s"):
+        table.add_column(column, justify="right")
+    for made in rows:
+        cells = []
+        for key in ("cpu_us_per_push_and_stream", "latency_p99_ms", "kb_per_stream", "cold_start_s"):
+            ratio = made["ratio"].get(key)
+            cells.append(f"{made['ours'][key]} / {made['floor'][key]}" + (f" = {ratio}" if ratio else ""))
+        table.add_row(made["mode"], str(made["names"]), str(made["streams"]), *cells)
+    Console().print(table)
+
+
+def main() -> None:
+    """Measure and report."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--xdsload", default=os.environ.get("XDSLOAD") or shutil.which("xdsload"))
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--streams", type=int, nargs="+", default=[1000])
+    parser.add_argument("--names", type=int, nargs="+", default=[100])
+    parser.add_argument("--modes", nargs="+", default=["sotw", "delta"])
+    parser.add_argument("--seconds", type=float, default=10.0)
+    args = parser.parse_args()
+    if not args.xdsload:
+        sys.stdout.write(f"not measured: {(__doc__ or '').split(chr(10), 2)[2].strip()}\n")
+        return
+    rows = []
+    for mode in args.modes:
+        for streams in args.streams:
+            for names in args.names:
+                reports = {
+                    who: measure(args.xdsload, module, mode, streams, names, args.seconds)
+                    for who, module in SERVERS.items()
+                }
+                rows.append(row(mode, names, streams, reports))
+    show(rows)
+    if args.json:
+        args.json.write_text(json.dumps(rows, indent=1))
+
+
+if __name__ == "__main__":
+    main()
