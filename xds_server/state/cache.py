@@ -177,15 +177,15 @@ class GroupCache:
     def _apply(self, group: str, by_type: Mapping[str, Mapping[str, Resource | None]], version: str | None) -> int:
         picture = self._set.get(group)
         woken: list[TypeShelf] = []
+        new = picture is None
         if picture is None:
             picture = self._set[group] = self.picture(group)
             self._awaited.pop(group, None)
             picture.turn(ready=True)
             woken = list(picture.shelves.values())
-            self.revision += 1
         changed = [picture.shelf(TYPES[url]) for url, wanted in by_type.items()]
         changed = [s for s in changed if s.apply(by_type[s.type.url], version)]
-        if changed:
+        if changed or new:
             self.revision += 1
         for shelf in {id(s): s for s in (*woken, *changed)}.values():
             for watcher in tuple(shelf.watchers):

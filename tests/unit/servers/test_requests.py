@@ -1,0 +1,91 @@
+"""Requests are read once, recognised by their bytes, and refused when they are none."""
+
+import pytest
+from envoy.service.discovery.v3 import discovery_pb2
+
+from xds_server.domain.limits import Limits
+from xds_server.domain.resource import EDS
+from xds_server.servers.requests import NameSets, RequestReader
+from xds_server.xds.messages import DeltaRequest, Refused, SotwRequest
+
+NAMES = [f"name-{i}" for i in range(100)]
+
+
+def sotw(*names: str, **fields: object) -> bytes:
+    """Return a SotW request's bytes."""
+    return discovery_pb2.DiscoveryRequest(type_url=EDS.url, resource_names=names, **fields).SerializeToString()
+
+
+def reader(sets: NameSets | None = None, *, delta: bool = False) -> RequestReader:
+    """Return a reader that has seen its node."""
+    made = RequestReader(sets or NameSets(), Limits(), delta=delta)
+    kind = discovery_pb2.DeltaDiscoveryRequest if delta else discovery_pb2.DiscoveryRequest
+    made.read(kind(node={"id": "n"}, type_url=EDS.url).SerializeToString())
+    return made
+
+
+def test_the_same_names_are_one_object() -> None:
+    """A repeated list, in this stream or another and in whatever order, is the same set: nothing is kept twice."""
+    sets = NameSets()
+    one, other = reader(sets), reader(sets)
+    first = one.read(sotw(*NAMES))
+    assert isinstance(first, SotwRequest)
+    assert first.names == set(NAMES)
+    for again in (one.read(sotw(*NAMES, version_info="7", response_nonce="3")), other.read(sotw(*reversed(NAMES)))):
+        assert isinstance(again, SotwRequest)
+        assert again.names is first.names
+
+
+@pytest.mark.parametrize("other", [NAMES[:-1], [*NAMES, "more"], ["more", *NAMES], ["x", "y"], []])
+def test_other_names_are_not_taken_for_the_known_ones(other: list[str]) -> None:
+    """Only the very same list is recognised by its bytes."""
+    stream = reader()
+    stream.read(sotw(*NAMES, version_info="1"))
+    read = stream.read(sotw(*other, version_info="1", response_nonce="2"))
+    assert isinstance(read, SotwRequest)
+    assert read.names == set(other)
+    assert (read.version, read.nonce) == ("1", "2")
+
+
+def test_names_scattered_over_the_message_are_all_read() -> None:
+    """A serialiser may write a repeated field in pieces."""
+    stream = reader()
+    stream.read(sotw(*NAMES))
+    scattered = sotw(*NAMES) + discovery_pb2.DiscoveryRequest(resource_names=["late"]).SerializeToString()
+    read = stream.read(scattered)
+    assert isinstance(read, SotwRequest)
+    assert read.names == {*NAMES, "late"}
+
+
+def test_delta_requests() -> None:
+    """Every field of a delta request is read; an empty name counts for nothing."""
+    message = discovery_pb2.DeltaDiscoveryRequest(
+        type_url=EDS.url, resource_names_subscribe=["a", ""], resource_names_unsubscribe=["b"],
+        initial_resource_versions={"a": "1"}, response_nonce="9", error_detail={"message": "no"},
+    )  # fmt: skip
+    read = reader(delta=True).read(message.SerializeToString())
+    assert read == DeltaRequest(EDS.url, frozenset("a"), frozenset("b"), "9", {"a": "1"}, "no")
+
+
+def test_an_error_without_words_is_an_error() -> None:
+    """error_detail makes a NACK by being there."""
+    assert reader().read(sotw(error_detail={})).error == "rejected"
+
+
+@pytest.mark.parametrize(
+    ("raw", "words"),
+    [
+        (b"\x0a\xff", "DiscoveryRequest"),
+        (b"\x1a\x02\xff\xfe", "DiscoveryRequest"),
+        (sotw("line\nbreak"), "control"),
+        (sotw("x" * 1025), "1024"),
+        (sotw("ü" * 600), "1024"),
+        (sotw(node={"id": "other"}), "changed"),
+    ],
+    ids=["cut", "no utf-8", "control characters", "too long", "too long in bytes", "another node"],
+)
+def test_what_is_refused(raw: bytes, words: str) -> None:
+    """Malformed requests and bad names end the stream with INVALID_ARGUMENT and the reason."""
+    with pytest.raises(Refused, match=words) as refusal:
+        reader().read(raw)
+    assert refusal.value.code == "INVALID_ARGUMENT"
