@@ -180,6 +180,7 @@ class ControlPlane:
             observations=self.ads.observations,
             nodes=self.ads.nodes,
             convergence=self.convergence,
+            telemetry_problems=lambda: self.scrape.problems,
             model_card=lambda: {} if isinstance(self.model, Unavailable) else self.model.card,
             clock=self.clock,
         )

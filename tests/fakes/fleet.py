@@ -8,7 +8,7 @@ from tests.fakes.clock import ManualClock
 from tests.fakes.store import MemoryStore
 from xds_server.controllers.operate import Desk
 from xds_server.domain.forecast import CHANNELS, HORIZON, QUANTILES, ForecastBatch
-from xds_server.domain.names import EndpointId, EndpointKey, NodeGroup, ServiceName, VirtualNetwork
+from xds_server.domain.names import EndpointId, EndpointKey, NodeGroup, NodeId, ServiceName, VirtualNetwork
 from xds_server.domain.reason import Reason
 from xds_server.domain.resource import EDS, Resource, ResourceType
 from xds_server.domain.score import ScoreTable
@@ -111,6 +111,7 @@ class Fleet:
         self.clients = FakeClients()
         self.cache = GroupCache()
         self.offer("v1")
+        self.unread: dict[NodeId, str] = {}
         self.card = {"sha256": "ab12", "horizon": 12}
         self.weights = Watchable({CHECKOUT: weights()})
         self.samples = Watchable(samples(60.0, 40.0))
@@ -141,6 +142,7 @@ class Fleet:
             observations=self.clients.observations,
             nodes=self.clients.nodes,
             convergence=ConvergenceView(self.clients, self.cache),
+            telemetry_problems=lambda: self.unread,
             model_card=lambda: self.card,
             clock=self.clock,
         )

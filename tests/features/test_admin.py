@@ -55,6 +55,8 @@ async def test_nodes_and_their_sync_state(fleet, stub):
     assert behind.types["EDS"].state == pb.SYNC_STATE_NACKED
     assert (behind.types["EDS"].error, behind.types["EDS"].since.seconds) == ("weights out of range", 1_700_000_000)
     assert [n.id for n in (await stub.ListNodes(pb.ListNodesRequest(node_id="n3"))).nodes] == ["n3"]
+    fleet.unread["n3"] = "status: 503"
+    assert [n.telemetry_problem for n in (await stub.ListNodes(pb.ListNodesRequest())).nodes] == ["", "", "status: 503"]
     await _refused(stub.ListNodes(pb.ListNodesRequest(node_id="n33")), grpc.StatusCode.NOT_FOUND, "did you mean")
 
 

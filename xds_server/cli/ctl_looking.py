@@ -3,6 +3,7 @@
 Knows what a person asks and how it is laid out. Does not change anything.
 """
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -23,7 +24,7 @@ _LONG = ("data", "figures.baselines", "figures.datasets", "training.plan")
 
 @command(app, "status")
 def status(session: Session) -> None:
-    """Show at a glance who is out of sync, since when and why; and what stands behind the weights.
+    """Show at a glance who is out of sync, since when and why; whose telemetry is missing; who forecasts.
 
     Example: xdsctl status
     """
@@ -31,9 +32,15 @@ def status(session: Session) -> None:
     services = session.ask(session.admin.ListServices, pb.ListServicesRequest()).services
     model = session.ask(session.admin.GetModel, pb.GetModelRequest())
     behind = session.ask(session.admin.ListNodes, pb.ListNodesRequest(out_of_sync=True)).nodes
+    unread = [n for n in nodes if n.telemetry_problem]
     told = {
         "server": session.server,
-        "nodes": {"known": len(nodes), "connected": sum(n.connected for n in nodes), "out_of_sync": len(behind)},
+        "nodes": {
+            "known": len(nodes),
+            "connected": sum(n.connected for n in nodes),
+            "out_of_sync": len(behind),
+            "without_telemetry": len(unread),
+        },
         "services": {
             "known": len(services),
             "endpoints": sum(s.endpoints for s in services),
@@ -43,6 +50,7 @@ def status(session: Session) -> None:
         },
         "forecasts": {"source": model.source, "version": model.version, "because": model.because},
         "out_of_sync": [plain(n) for n in behind],
+        "without_telemetry": {n.id: n.telemetry_problem for n in unread},
     }
 
     def draw() -> Group:
@@ -59,7 +67,7 @@ def status(session: Session) -> None:
         )
         lines.show_header = False
         calm = Text("every connected node is in sync", style="green") if nodes else Text("no node has connected yet")
-        return Group(lines, Text(), tables.behind(behind) if behind else calm)
+        return Group(lines, Text(), tables.behind(behind) if behind else calm, *_unread(unread))
 
     session.show(told, draw)
 
@@ -84,8 +92,16 @@ def nodes(
     session.show(answer, lambda: Group(tables.nodes(answer.nodes), *_details(answer.nodes)))
 
 
-def _details(found: list[pb.Node]) -> list[Text | Table]:
+def _details(found: Sequence[pb.Node]) -> list[Text | Table]:
+    return [*_behind(found), *_unread(found)]
+
+
+def _behind(found: Sequence[pb.Node]) -> list[Text | Table]:
     return [Text(), tables.behind(found)] if any(_is_behind(n) for n in found) else []
+
+
+def _unread(found: Sequence[pb.Node]) -> list[Text | Table]:
+    return [Text(), tables.unread(found)] if any(n.telemetry_problem for n in found) else []
 
 
 def _is_behind(node: pb.Node) -> bool:

@@ -62,6 +62,12 @@ def behind(found: Iterable[pb.Node]) -> Table:
     return grid(["NODE", "TYPE", "STATE", ">SINCE", "ACKED", "SENT", "WHY"], rows)
 
 
+def unread(found: Iterable[pb.Node]) -> Table:
+    """Return whose telemetry cannot be read, and why."""
+    rows = [[n.id, n.telemetry_problem] for n in found if n.telemetry_problem]
+    return grid(["NODE", "TELEMETRY CANNOT BE READ"], rows)
+
+
 def services(found: Iterable[pb.Service]) -> Table:
     """Return services with their totals."""
     rows = [

@@ -77,7 +77,13 @@ class Scrape:
     @property
     def problems(self) -> Mapping[NodeId, str]:
         """Return why nodes cannot be read now, and when they are tried again."""
-        return {node: known.problem for node, known in self._known.items() if known.problem}
+        return {node: self._told(known) for node, known in self._known.items() if known.problem}
+
+    def _told(self, known: _Known) -> str:
+        if not known.failures:
+            return known.problem
+        again_s = self._started_s + known.again * self._history.interval_s - self._clock.now()
+        return f"{known.problem} ({known.failures} in a row; again in {max(again_s, 0.0):.0f} s)"
 
     async def wait(self) -> None:
         """Return at the next tick of the grid; ticks that a slow step slept through are left out."""
@@ -112,7 +118,7 @@ class Scrape:
             known = self._known.setdefault(node.id, _Known(node.telemetry))
             if (reader := readers.setdefault(node.telemetry, node.id)) != node.id:
                 known.problem = f"its telemetry address {node.telemetry} is that of {reader}; give it its own"
-                known.page = known.delta = None
+                known.page, known.delta, known.failures = None, None, 0
             elif known.again <= self._tick:
                 due.append(node)
         return due
@@ -142,8 +148,7 @@ class Scrape:
         alone = min(2**known.failures, _MOST_TICKS_ALONE)
         known.failures += 1
         known.again = self._tick + alone
-        again_s = self._started_s + known.again * self._history.interval_s - self._clock.now()
-        known.problem = f"{problem} ({known.failures} in a row; again in {max(again_s, 0.0):.0f} s)"
+        known.problem = problem
 
     def _completed(self, samples: Samples) -> Samples:
         """Fill in the capacity that rate and latency of this tick tell of, with each service's concurrency."""

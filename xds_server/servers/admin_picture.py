@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from xds_server.domain.forecast import ForecastBatch
-from xds_server.domain.names import EndpointId, ServiceName
+from xds_server.domain.names import EndpointId, NodeId, ServiceName
 from xds_server.domain.policy import Pin
 from xds_server.domain.telemetry import Samples
 from xds_server.domain.topology import Service
@@ -69,7 +69,8 @@ class Picture:
 
     ``published``: the weight tables that the caches hold. ``decided``: the latest tables, with fresh numbers, for those
     who ask why. ``nodes``: the xDS server's view of its clients; ``observations``: newer when one of them said
-    something; ``convergence``: how far a service's endpoints have come. ``model_card``: empty when no model is loaded.
+    something; ``convergence``: how far a service's endpoints have come. ``telemetry_problems``: why nodes cannot be
+    read now. ``model_card``: empty when no model is loaded.
     """
 
     services: Watchable[Mapping[ServiceName, Service]]
@@ -81,6 +82,7 @@ class Picture:
     observations: Watchable[int]
     nodes: Callable[[], Mapping[str, NodeStatus]]
     convergence: Callable[[Service], Convergence]
+    telemetry_problems: Callable[[], Mapping[NodeId, str]]
     model_card: Callable[[], Mapping[str, object]]
     clock: Clock
 

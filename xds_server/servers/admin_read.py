@@ -11,7 +11,7 @@ from typing import Protocol
 from xds_server.decisions.explain import explain
 from xds_server.decisions.overlay import find_endpoint, find_service, nearest
 from xds_server.domain.forecast import HORIZON
-from xds_server.domain.names import EndpointId
+from xds_server.domain.names import EndpointId, NodeId
 from xds_server.domain.policy import BOUNDS, Pin
 from xds_server.domain.reason import Reason
 from xds_server.domain.refusal import Kind, Refusal
@@ -53,7 +53,9 @@ class Reading:
             hint = nearest(request.node_id, nodes, "xdsctl nodes")
             raise Refusal(Kind.UNKNOWN, f"node {request.node_id!r} is not connected and was not lately; {hint}")
         chosen = [nodes[request.node_id]] if request.node_id else [nodes[name] for name in sorted(nodes)]
-        return pb.ListNodesResponse(nodes=[words.node(n) for n in chosen if not (request.out_of_sync and _in_sync(n))])
+        unread = self._picture.telemetry_problems()
+        shown = [n for n in chosen if not (request.out_of_sync and _in_sync(n))]
+        return pb.ListNodesResponse(nodes=[words.node(n, unread.get(NodeId(n.id), "")) for n in shown])
 
     async def ListServices(self, _: pb.ListServicesRequest, __: Context) -> pb.ListServicesResponse:  # noqa: N802 - gRPC's
         """Return services by name."""

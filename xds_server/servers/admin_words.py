@@ -51,8 +51,8 @@ def _json(value: object) -> Any:
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)
 
 
-def node(status: NodeStatus) -> pb.Node:
-    """Return an xDS client."""
+def node(status: NodeStatus, telemetry_problem: str) -> pb.Node:
+    """Return an xDS client; ``telemetry_problem``: why it cannot be read now, if so."""
     types = {
         short: pb.TypeStatus(
             state=f"SYNC_STATE_{t.state}",
@@ -71,6 +71,7 @@ def node(status: NodeStatus) -> pb.Node:
         since=timestamp(status.since),
         user_agent=status.user_agent,
         types=types,
+        telemetry_problem=telemetry_problem,
     )
 
 

@@ -72,6 +72,20 @@ def test_status_tells_who_is_behind_and_why(xdsctl):
     assert [(n["id"], n["types"]["EDS"]["state"]) for n in behind] == [("n2", "NACKED")]
 
 
+def test_a_node_that_cannot_be_read_is_named_with_why(xdsctl):
+    """Status and nodes name whose telemetry is missing and why; when all is read they do not speak of it."""
+    for command in ("status", "nodes"):
+        assert "TELEMETRY" not in xdsctl(command).stdout
+    why = "connect: 127.0.0.1:9901 refused (3 in a row; again in 20 s)"
+    xdsctl.call(xdsctl.fleet.unread.update, {"n2": why})
+    for command in ("status", "nodes"):
+        shown = xdsctl(command).stdout
+        assert any(line.split() == ["n2", *why.split()] for line in shown.splitlines()), shown
+    told = json.loads(xdsctl("status", "-o", "json").stdout)
+    assert (told["nodes"]["without_telemetry"], told["without_telemetry"]) == (1, {"n2": why})
+    assert told["nodes"]["out_of_sync"] == 0
+
+
 def test_numbers_stay_numbers_in_json(xdsctl):
     """Revisions and weights are numbers, not protobuf's strings."""
     xdsctl("weights", "pin", "checkout", "a1", "100", "--wait", "0")

@@ -119,8 +119,10 @@ async def test_a_failing_node_is_left_alone_longer_and_longer_and_comes_back():
         asked += [tick] * (len(room.source.reads) - before)
     assert asked == [0, 1, 3, 7, 15, 27, 39]
     assert "7 in a row; again in 60 s" in room.scrape.problems[NodeId("n1")]
+    await room.tick()
+    assert "again in 55 s" in room.scrape.problems[NodeId("n1")]  # as it stands when somebody looks
     room.serve("n1", 5)
-    for _ in range(13):
+    for _ in range(12):
         await room.tick()
     assert room.scrape.problems == {}
 

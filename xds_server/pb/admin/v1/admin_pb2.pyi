@@ -40,7 +40,7 @@ class ListNodesResponse(_message.Message):
     def __init__(self, nodes: _Optional[_Iterable[_Union[Node, _Mapping]]] = ...) -> None: ...
 
 class Node(_message.Message):
-    __slots__ = ("id", "group", "connected", "streams", "since", "user_agent", "types")
+    __slots__ = ("id", "group", "connected", "streams", "since", "user_agent", "types", "telemetry_problem")
     class TypesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -55,6 +55,7 @@ class Node(_message.Message):
     SINCE_FIELD_NUMBER: _ClassVar[int]
     USER_AGENT_FIELD_NUMBER: _ClassVar[int]
     TYPES_FIELD_NUMBER: _ClassVar[int]
+    TELEMETRY_PROBLEM_FIELD_NUMBER: _ClassVar[int]
     id: str
     group: str
     connected: bool
@@ -62,7 +63,8 @@ class Node(_message.Message):
     since: _timestamp_pb2.Timestamp
     user_agent: str
     types: _containers.MessageMap[str, TypeStatus]
-    def __init__(self, id: _Optional[str] = ..., group: _Optional[str] = ..., connected: _Optional[bool] = ..., streams: _Optional[int] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., user_agent: _Optional[str] = ..., types: _Optional[_Mapping[str, TypeStatus]] = ...) -> None: ...
+    telemetry_problem: str
+    def __init__(self, id: _Optional[str] = ..., group: _Optional[str] = ..., connected: _Optional[bool] = ..., streams: _Optional[int] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., user_agent: _Optional[str] = ..., types: _Optional[_Mapping[str, TypeStatus]] = ..., telemetry_problem: _Optional[str] = ...) -> None: ...
 
 class TypeStatus(_message.Message):
     __slots__ = ("state", "sent_version", "acked_version", "error", "since")
