@@ -143,6 +143,9 @@ def status_of(sub: Subscription) -> TypeStatus:
     state: State = "SYNCED"
     if sub.error:
         state = "NACKED"
-    elif sub.flights or sub.due or sub.waiting_for:
+    elif sub.flights or sub.due or sub.waiting_for or not sub.shelf.ready:
         state = "PENDING"
-    return TypeStatus(state, sub.sent_version, sub.acked_version, sub.error or sub.waiting_for, sub.since)
+    acked = sub.acked_version
+    if state == "SYNCED" and not (sub.sent_version or sub.debts):
+        acked = sub.shelf.version  # it came back holding everything: there was nothing to send
+    return TypeStatus(state, sub.sent_version, acked, sub.error or sub.waiting_for, sub.since)
