@@ -33,7 +33,6 @@ from xds_server.controllers.publish import Publish
 from xds_server.controllers.remember import Recalled, Remember, recall
 from xds_server.controllers.scrape import Scrape
 from xds_server.controllers.weigh import Sources, WeighStep
-from xds_server.decisions.provisioning import Patience
 from xds_server.decisions.selection import chooser
 from xds_server.domain.names import ServiceName, SubnetId
 from xds_server.domain.policy import Pin
@@ -98,11 +97,9 @@ class ControlPlane:
 
     def _compose_subnets(self) -> None:
         """Requests wait in the room; the ledger remembers; allocate, provision and announce move allocations on."""
-        plan, clock, ledger, times = self.configured.plan, self.clock, self.ledger, self.settings.subnets
-        patience = Patience(
-            drain_s=times.drain_s, node_timeout_s=times.node_timeout_s, release_timeout_s=times.release_timeout_s
-        )
-        presence = Presence(self.fleet.nodes, clock, times.node_timeout_s)
+        plan, clock, ledger = self.configured.plan, self.clock, self.ledger
+        patience = facts.patience(self.settings)
+        presence = Presence(self.fleet.nodes, clock, patience.node_timeout_s)
         room = WaitingRoom(lambda: SubnetId(f"sn-{uuid.uuid4().hex[:16]}"))
         self.allocate = Allocate(ledger, room, plan, clock)
         self.provision = Provision(ledger, self.fleet, presence, patience, clock)
@@ -118,7 +115,10 @@ class ControlPlane:
             self.announce.endpoints,
             self._rehearse,
         )
-        self.stats = EnvoyStats(self._services, self.settings.telemetry.allowed_networks, self.clock)
+        telemetry = self.settings.telemetry
+        self.stats = EnvoyStats(
+            self._services, telemetry.allowed_networks, self.clock, allowed_sockets=telemetry.allowed_sockets
+        )
         self.scrape = Scrape(self._scraped, self._services, self.stats, self.history, self.clock)
         self.forecast = ForecastStep(self.history, self.model, SeasonalForecaster(), self.clock)
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from xds_server.config.networks import AppliancePart, PoolPart
 from xds_server.config.schema import Settings
 from xds_server.config.services import EndpointPart, ServicePart
+from xds_server.decisions.provisioning import Patience
 from xds_server.domain.limits import Limits
 from xds_server.domain.names import ApplianceName, EndpointId, PoolName, ServiceName, VirtualNetwork
 from xds_server.domain.policy import Failover, Guardrails, Policy, Preference, Thresholds
@@ -28,6 +29,11 @@ def plan(settings: Settings) -> SubnetPlan:
         security_profiles=tuple(settings.security_profiles),
         max_subnets={service: quota.max_subnets for service, quota in settings.quotas.items()},
     )
+
+
+def patience(settings: Settings) -> Patience:
+    """Return how long subnets wait for nodes."""
+    return Patience(**settings.subnets.model_dump())
 
 
 def limits(settings: Settings) -> Limits:

@@ -8,8 +8,19 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from xds_server.config.words import Address, ApplianceName, Label, Network, Part, PoolName, Port, Seconds, ServiceName
-from xds_server.domain.subnets import Strategy
+from xds_server.config.words import (
+    Address,
+    ApplianceName,
+    IpAddress,
+    Label,
+    Network,
+    Part,
+    PoolName,
+    Port,
+    Seconds,
+    ServiceName,
+)
+from xds_server.domain.subnets import DEFAULT_MTU, Strategy
 
 
 class UpstreamPart(Part):
@@ -62,6 +73,8 @@ class PoolPart(Part):
     strategy: Strategy = Strategy.BEST_FIT
     cool_down_s: Annotated[float, Field(ge=0, le=86_400)] = 120.0
     exclusions: tuple[Network, ...] = ()
+    dns_servers: tuple[IpAddress, ...] = ()
+    mtu: Annotated[int, Field(ge=1280, le=65_535)] = DEFAULT_MTU  # 1280: the least that IPv6 asks of a link
 
 
 class QuotaPart(Part):
@@ -118,6 +131,7 @@ class FabricPart(Part):
 class SubnetsPart(Part):
     """How long the subnet machinery waits for nodes."""
 
+    provision_timeout_s: Seconds = 60.0
     node_timeout_s: Seconds = 60.0
     release_timeout_s: Seconds = 600.0
     drain_s: Annotated[float, Field(ge=0, le=3600)] = 2.0

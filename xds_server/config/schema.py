@@ -20,7 +20,7 @@ from xds_server.config.networks import (
     SubnetsPart,
 )
 from xds_server.config.services import ServicePart
-from xds_server.config.words import Label, Listen, Network, Part, Seconds
+from xds_server.config.words import Directory, Label, Listen, Network, Part, Seconds
 
 
 class ListenPart(Part):
@@ -49,6 +49,7 @@ class TelemetryPart(Part):
 
     interval_s: Annotated[float, Field(ge=0.2, le=3600)] = 5.0
     allowed_networks: tuple[Network, ...] = ("127.0.0.0/8", "::1/128")
+    allowed_sockets: tuple[Directory, ...] = ()
 
 
 class LimitsPart(Part):

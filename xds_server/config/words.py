@@ -4,6 +4,7 @@ Knows what one value may be. Does not know which keys there are.
 """
 
 from ipaddress import ip_address, ip_network
+from pathlib import PurePath
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
@@ -12,13 +13,26 @@ from xds_server.domain import names
 from xds_server.domain.policy import BOUNDS
 
 
+def _is_ip(text: str) -> str:
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        raise ValueError("must be an IP address such as 127.0.0.1 or ::1") from None
+
+
 def _is_address(text: str) -> str:
     if text.startswith("unix:"):
         return text
     try:
-        return str(ip_address(text))
-    except ValueError:
-        raise ValueError("must be an IP address such as 127.0.0.1 or ::1, or unix:PATH") from None
+        return _is_ip(text)
+    except ValueError as error:
+        raise ValueError(f"{error}, or unix:PATH") from None
+
+
+def _is_directory(text: str) -> str:
+    if not PurePath(text).is_absolute():
+        raise ValueError("must be an absolute directory such as /run/envoy")
+    return text
 
 
 def _is_network(text: str) -> str:
@@ -39,7 +53,9 @@ def _is_listen(text: str) -> str:
 
 
 ApplianceName = Annotated[str, AfterValidator(names.ApplianceName)]
+Directory = Annotated[str, AfterValidator(_is_directory)]
 EndpointId = Annotated[str, AfterValidator(names.EndpointId)]
+IpAddress = Annotated[str, AfterValidator(_is_ip)]
 Label = Annotated[str, AfterValidator(names.Name)]
 PoolName = Annotated[str, AfterValidator(names.PoolName)]
 ServiceName = Annotated[str, AfterValidator(names.ServiceName)]

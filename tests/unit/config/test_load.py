@@ -5,8 +5,11 @@ from pathlib import Path
 import pytest
 
 from xds_server.config import InvalidConfiguration, facts, load
+from xds_server.decisions.provisioning import Patience
+from xds_server.domain.limits import Limits
 from xds_server.domain.names import ServiceName
 from xds_server.domain.policy import Objective
+from xds_server.domain.subnets import DEFAULT_MTU
 
 BAD = """\
 listen: {xds: 127.0.0.1, admn: 127.0.0.1:1}
@@ -39,14 +42,19 @@ services:
 appliances:
   - {name: nat, service: nat, port: 8443, upstream: [{address: 127.0.0.1, port: 9101}]}
 pools:
-  - {name: zone-a, prefixes: [10.77.0.0/16, "fd00:77::/48"], location: z1, security_profiles: [web]}
+  - {name: zone-a, prefixes: [10.77.0.0/16, "fd00:77::/48"], location: z1, security_profiles: [web],
+     dns_servers: [10.77.0.2, "FD00:77:0::2"], mtu: 9000}
+  - {name: zone-b, prefixes: [10.78.0.0/16], location: z1}
 security_profiles: {web: {allow: [{protocol: tcp, ports: [443], from: [0.0.0.0/0]}]}}
+subnets: {drain_s: 1, provision_timeout_s: 2, node_timeout_s: 3, release_timeout_s: 4}
+telemetry: {allowed_sockets: [/run/envoy]}
 """
 
 
 @pytest.fixture
 def write(tmp_path: Path):
     """Write a configuration file."""
+
     def _write(text: str) -> Path:
         path = tmp_path / "config.yaml"
         path.write_text(text)
@@ -89,6 +97,12 @@ def test_every_fault_is_told_at_once_with_its_line(write):
         ("store: postgresql://x", "store"),
         ("listen: {xds: 10.0.0.1:18000}", "is not a loopback address"),
         ("services: 5", "services"),
+        (
+            "pools: [{name: a, location: z, prefixes: [10.0.0.0/8], dns_servers: ['unix:/s']}]",
+            "pools[0].dns_servers[0]: must be an IP address",
+        ),
+        ("pools: [{name: a, location: z, prefixes: [10.0.0.0/8], mtu: 500}]", "pools[0].mtu"),
+        ("telemetry: {allowed_sockets: [run]}", "allowed_sockets[0]: must be an absolute directory such as /run/envoy"),
         ("store: sqlite:///a\nstore: sqlite:///b", "line 2: store: store is set twice (first on line 1)"),
         (
             "services: [{name: a, listen_port: 1, domains: [d]}, {name: b, listen_port: 1, domains: [d]}]",
@@ -139,6 +153,16 @@ def test_settings_become_facts(write):
     assert checkout.policy.preference.cost == 0.2
     assert checkout.endpoints[0].locality.zone == "z1"
     assert facts.services(settings)[ServiceName("nat")].virtual_networks == ("vn-a", "vn-b")
-    pool = facts.plan(settings).pools[0]
+    pool, plain = facts.plan(settings).pools
     assert [block.version for block in pool.prefixes] == [4, 6]
     assert pool.prefixes[0].size == 65536
+    assert (pool.dns_servers, pool.mtu) == (("10.77.0.2", "fd00:77::2"), 9000)
+    assert (plain.dns_servers, plain.mtu) == ((), DEFAULT_MTU)
+    assert facts.patience(settings) == Patience(1, 2, 3, 4)
+    assert settings.telemetry.allowed_sockets == ("/run/envoy",)
+
+
+def test_defaults_of_the_file_are_those_of_the_domain():
+    """What the file leaves out is not said twice in different words."""
+    assert facts.patience(load(None)) == Patience()
+    assert facts.limits(load(None)) == Limits()
