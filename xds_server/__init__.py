@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from xds_server.version import __version__
 
 if TYPE_CHECKING:
-    from xds_server.embed import ResourceCache, XdsServer
+    from xds_server.embed import InvalidResource, Limits, ResourceCache, XdsServer
 
-__all__ = ["ResourceCache", "XdsServer", "__version__"]
+__all__ = ["InvalidResource", "Limits", "ResourceCache", "XdsServer", "__version__"]
 
 
 def __getattr__(name: str) -> object:
-    if name in {"ResourceCache", "XdsServer"}:
+    if name in {"InvalidResource", "Limits", "ResourceCache", "XdsServer"}:
         from xds_server import embed
 
         return getattr(embed, name)

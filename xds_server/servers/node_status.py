@@ -100,7 +100,6 @@ class Nodes:
             entry.since = self._now()
             self._entries[stream.node_id] = self._entries.pop(stream.node_id)  # the longest gone come first
         entry.streams.remove(stream)
-        self.forget_old()
 
     def forget_old(self) -> None:
         """Forget those that left long ago, or too many."""
