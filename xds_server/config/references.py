@@ -4,11 +4,12 @@ Works on the raw values, so that these faults are told together with misspelt ke
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from itertools import combinations
 
 from xds_server.config.document import Location
 from xds_server.config.schema import Settings
+from xds_server.domain.addresses import read_address
+from xds_server.domain.subnets import Block
 
 Fault = tuple[Location, str]
 
@@ -32,7 +33,7 @@ def exposed(settings: Settings) -> list[Fault]:
 
 def is_loopback(address: str) -> bool:
     """Return whether ``ADDRESS:PORT`` is reachable from this machine only."""
-    return ip_address(address.rpartition(":")[0].strip("[]")).is_loopback
+    return bool(read_address(address.rpartition(":")[0].strip("[]")).is_loopback())
 
 
 def _items(raw: object, *path: str) -> Iterator[tuple[Location, Mapping[str, object]]]:
@@ -145,16 +146,18 @@ def _listed(value: object) -> list[str]:
 
 
 def _pools_overlap(raw: Mapping[str, object]) -> Iterator[Fault]:
-    blocks: list[tuple[Location, str, IPv4Network | IPv6Network]] = []
+    blocks: list[tuple[Location, str, Block]] = []
     for at, pool in _items(raw, "pools"):
         prefixes = pool.get("prefixes")
         for i, prefix in enumerate(prefixes if isinstance(prefixes, (list, tuple)) else ()):
             try:
-                blocks.append(((*at, "prefixes", i), f"{prefix} of pool {pool.get('name')!r}", ip_network(str(prefix))))
+                blocks.append(
+                    ((*at, "prefixes", i), f"{prefix} of pool {pool.get('name')!r}", Block.parse(str(prefix)))
+                )
             except ValueError:
                 continue  # the schema tells it
     for (_, first, a), (at, _, b) in combinations(blocks, 2):
-        if a.version == b.version and a.overlaps(b):
+        if a.covers(b) or b.covers(a):
             yield at, f"{b} overlaps {first}; an address may belong to one pool only"
 
 

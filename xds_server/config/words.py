@@ -3,19 +3,19 @@
 Knows what one value may be. Does not know which keys there are.
 """
 
-from ipaddress import ip_address, ip_network
 from pathlib import PurePath
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from xds_server.domain import names
+from xds_server.domain.addresses import read_address, read_prefix
 from xds_server.domain.policy import BOUNDS
 
 
 def _is_ip(text: str) -> str:
     try:
-        return str(ip_address(text))
+        return str(read_address(text))
     except ValueError:
         raise ValueError("must be an IP address such as 127.0.0.1 or ::1") from None
 
@@ -37,7 +37,7 @@ def _is_directory(text: str) -> str:
 
 def _is_network(text: str) -> str:
     try:
-        return str(ip_network(text))
+        return str(read_prefix(text))
     except ValueError as error:
         raise ValueError(f"must be a prefix such as 10.77.0.0/16 ({error})") from None
 

@@ -4,13 +4,13 @@ Each knob takes the overrides, the service as it stands and the wall clock, and 
 what is allowed. Does not know who asks, whether it is a rehearsal, nor how it becomes durable.
 """
 
-import ipaddress
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from xds_server.decisions.overlay import find_endpoint
+from xds_server.domain.addresses import read_address
 from xds_server.domain.names import EndpointId, EndpointKey, InvalidName
 from xds_server.domain.overrides import Drain, Overrides
 from xds_server.domain.policy import InvalidPolicy, Pin, Policy
@@ -211,7 +211,7 @@ def _is_address(text: str) -> bool:
     if text.startswith("unix:"):
         return len(text) > len("unix:")
     try:
-        address = ipaddress.ip_address(text)
+        address = read_address(text)
     except ValueError:
         return False
-    return not (address.is_unspecified or address.is_multicast)
+    return int(address) != 0 and not address.is_multicast()

@@ -5,8 +5,9 @@ who holds the subnet.
 """
 
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address
+from functools import partial
 
+from xds_server.domain.addresses import write_address
 from xds_server.domain.subnets import DEFAULT_MTU, Allocation, Block, Pool
 
 LISTED = 256
@@ -39,20 +40,20 @@ def reserved(version: int, host_bits: int) -> int:
 
 def network_of(block: Block, pool: Pool | None) -> Network:
     """Return the view of one block; a pool that is no longer configured leaves name servers and MTU at defaults."""
-    as_address = IPv4Address if block.version == 4 else IPv6Address
+    written = partial(write_address, block.version)
     host_bits = block.bits - block.prefix_length
     first = block.base if host_bits < 2 else block.base + 2
     usable = block.size - reserved(block.version, host_bits)
     mask = (1 << block.bits) - block.size
     return Network(
         cidr=str(block),
-        ip_address=str(as_address(first)),
-        subnet_mask=str(as_address(mask)),
+        ip_address=written(first),
+        subnet_mask=written(mask),
         prefix_length=block.prefix_length,
-        gateway=None if host_bits < 2 else str(as_address(block.base + 1)),
+        gateway=None if host_bits < 2 else written(block.base + 1),
         dns_servers=pool.dns_servers if pool else (),
         mtu=pool.mtu if pool else DEFAULT_MTU,
-        addresses=tuple(str(as_address(first + i)) for i in range(min(usable, LISTED))),
+        addresses=tuple(written(first + i) for i in range(min(usable, LISTED))),
     )
 
 

@@ -6,9 +6,9 @@ Knows the nouns and their phases. Does not know which block is chosen nor which 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv6Address, ip_network
 from typing import Self
 
+from xds_server.domain.addresses import read_prefix, write_address
 from xds_server.domain.names import ApplianceName, NodeId, PoolName, ServiceName, SubnetId
 from xds_server.domain.topology import Appliance, Locality
 
@@ -54,12 +54,11 @@ class Block:
     @classmethod
     def parse(cls, cidr: str) -> Self:
         """Read ``ADDRESS/LENGTH``; raises ValueError, also when host bits are set."""
-        network = ip_network(cidr)
-        return cls(network.version, int(network.network_address), network.prefixlen)
+        prefix = read_prefix(cidr)
+        return cls(prefix.version, prefix.first, prefix.prefixlen)
 
     def __str__(self) -> str:
-        address = IPv4Address(self.base) if self.version == 4 else IPv6Address(self.base)
-        return f"{address}/{self.prefix_length}"
+        return f"{write_address(self.version, self.base)}/{self.prefix_length}"
 
     @property
     def bits(self) -> int:

@@ -4,22 +4,23 @@ Knows the two kinds of address. Does not know what listens there.
 """
 
 from functools import lru_cache
-from ipaddress import ip_address
 from typing import Any
 
 from envoy.config.core.v3 import address_pb2
+
+from xds_server.domain.addresses import read_address
 
 _UNIX = "unix:"
 
 
 @lru_cache(maxsize=65_536)
 def is_ip(text: str) -> bool:
-    """Return whether that is an IP address rather than a name or a path."""
+    """Return whether that is an IP address rather than a name or a path; zones mean nothing to Envoy."""
     try:
-        ip_address(text)
+        read_address(text)
     except ValueError:
         return False
-    return "%" not in text  # a zone means nothing to Envoy
+    return True
 
 
 def is_resolved(address: str) -> bool:

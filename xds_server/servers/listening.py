@@ -6,8 +6,9 @@ Knows addresses. Does not know who is served.
 import contextlib
 import socket
 from collections.abc import Iterator
-from ipaddress import ip_address
 from pathlib import Path
+
+from xds_server.domain.addresses import read_address
 
 _BACKLOG = 1024
 
@@ -21,7 +22,7 @@ def listen(address: str, *, insecure: bool = False) -> socket.socket:
     if address.startswith("unix:"):
         return _listen_at_path(address.removeprefix("unix:"))
     host, port = _split(address)
-    if not (insecure or ip_address(host).is_loopback):
+    if not (insecure or read_address(host).is_loopback()):
         raise CannotListen(f"{address} is not a loopback address; use 127.0.0.1, or --insecure to be open to strangers")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with _told_plainly(address), contextlib.ExitStack() as undo:
@@ -37,7 +38,7 @@ def listen(address: str, *, insecure: bool = False) -> socket.socket:
 def _split(address: str) -> tuple[str, int]:
     host, _, port = address.rpartition(":")
     try:
-        return str(ip_address(host.strip("[]"))), int(port)
+        return str(read_address(host.strip("[]"))), int(port)
     except ValueError:
         raise CannotListen(f"{address!r} is no address to listen on; write 127.0.0.1:18002 or unix:PATH") from None
 

@@ -1,0 +1,37 @@
+"""Addresses and prefixes as people write them: read strictly, with a word on what would do when they are not good.
+
+Knows netaddr, which reads and writes them everywhere. Does not know what is done with them; allocation reckons with
+plain integers (``subnets.Block``).
+"""
+
+import re
+
+from netaddr import AddrFormatError, IPAddress, IPNetwork
+
+_PREFIX = re.compile(r"[0-9A-Fa-f:.]+(/[0-9.]{1,15})?")  # netaddr also takes "/+8", "/ 8" and foreign digits
+
+
+def read_address(text: str) -> IPAddress:
+    """Read one IPv4 or IPv6 address, without a zone. Raises ValueError."""
+    try:
+        return IPAddress(text)
+    except (AddrFormatError, ValueError):
+        raise ValueError(f"{text!r} is no IP address; write one such as 127.0.0.1 or ::1") from None
+
+
+def read_prefix(text: str) -> IPNetwork:
+    """Read ``ADDRESS/LENGTH`` (or one address, or a mask for the length). Raises ValueError, also for host bits."""
+    try:
+        prefix = IPNetwork(text) if _PREFIX.fullmatch(text) else None
+    except (AddrFormatError, ValueError):
+        prefix = None
+    if prefix is None:
+        raise ValueError(f"{text!r} is no prefix; write ADDRESS/LENGTH such as 10.77.0.0/16 or fd00:77::/48")
+    if prefix.value != prefix.first:
+        raise ValueError(f"{text} has host bits set; the prefix that holds it is {prefix.cidr}")
+    return prefix
+
+
+def write_address(version: int, number: int) -> str:
+    """Write an address that is known as an integer."""
+    return str(IPAddress(number, version))
