@@ -155,8 +155,8 @@ class Store(Protocol):
         """Do all of it in one transaction; return the new revision. On Conflict or Overlap nothing was done."""
         ...
 
-    async def changes(self, after: int, limit: int) -> Sequence[Change]:
-        """Return change rows with a greater revision, oldest first."""
+    async def changes(self, *, limit: int, before: int = 0) -> Sequence[Change]:
+        """Return the newest rows of the change log, newest first: older than revision ``before`` (0: from the end)."""
         ...
 
     async def close(self) -> None:

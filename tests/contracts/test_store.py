@@ -65,7 +65,7 @@ async def test_conflict_does_nothing(store: Store, expected: int):
     assert [d.body for d in await store.load("k")] == [{"v": 1}]
     assert await store.held() == []
     assert await store.answer("key", 0.0) is None
-    assert await store.changes(0, 10) == []
+    assert await store.changes(limit=10) == []
 
 
 @pytest.mark.parametrize(
@@ -115,15 +115,18 @@ async def test_answers_expire(store: Store):
 
 
 async def test_change_log_counts_on(store: Store):
-    """Every change row has its own revision, in order; a commit returns the newest; reading goes on from any of them."""
+    """Every change row has its own revision, in order; a commit returns the newest; reading goes back from any of them."""
     first = await store.commit(Batch(log=(told("a"), told("b"))))
     second = await store.commit(Batch(put=(Document("k", "a", {}),)))
     third = await store.commit(Batch(log=(told("c"),)))
     assert first < second < third
-    rows = await store.changes(0, 10)
-    assert [r.subject for r in rows] == ["a", "b", "c"]
-    assert [r.revision for r in rows] == [first - 1, first, third]
-    assert [r.subject for r in await store.changes(rows[0].revision, 1)] == ["b"]
+    rows = await store.changes(limit=10)
+    assert [r.subject for r in rows] == ["c", "b", "a"]
+    assert [r.revision for r in rows] == [third, first, first - 1]
+    assert [r.subject for r in await store.changes(limit=2)] == ["c", "b"]
+    assert [r.subject for r in await store.changes(before=third, limit=1)] == ["b"]
+    assert await store.changes(before=rows[-1].revision, limit=10) == []
+    assert await store.changes(before=2**64, limit=10) == rows
     assert rows[0].before is None
     assert rows[0].after == {"x": 1}
 
@@ -258,7 +261,7 @@ async def test_kill_loses_nothing_acknowledged_and_leaks_nothing(tmp_path: Path)
         store = await SqliteStore.open(path)
         documents = {d.key for d in await store.load("subnet")}
         held = [h.subnet for h in await store.held()]
-        rows = [c.subject for c in await store.changes(0, 10_000)]
+        rows = [c.subject for c in await store.changes(limit=10_000)]
         answers = [await store.answer(f"key-{n}", 0.0) for n in range(len(held))]
         await store.close()
         assert {f"s{n}" for n in range(acknowledged + 1)} <= documents

@@ -9,7 +9,10 @@ from xds_server.ports import Answer, Batch, Change, Conflict, Document, Held, Ov
 
 
 class MemoryStore:
-    """Durable only as long as the object lives. ``fail_with``: raised by every commit while it is set."""
+    """Durable only as long as the object lives. ``fail_with``: raised by every commit while it is set.
+
+    ``rows_read``: how many rows of the change log were asked for so far.
+    """
 
     def __init__(self) -> None:
         self._documents: dict[tuple[str, str], Document] = {}
@@ -18,6 +21,7 @@ class MemoryStore:
         self._changes: list[Change] = []
         self._revision = 0
         self.commits = 0
+        self.rows_read = 0
         self.fail_with: Exception | None = None
 
     async def load(self, kind: str) -> list[Document]:
@@ -61,9 +65,10 @@ class MemoryStore:
         self._revision += max(1, len(batch.log))
         self.commits += 1
 
-    async def changes(self, after: int, limit: int) -> Sequence[Change]:
-        """Return change rows with a greater revision, oldest first."""
-        return [c for c in self._changes if c.revision > after][:limit]
+    async def changes(self, *, limit: int, before: int = 0) -> Sequence[Change]:
+        """Return the newest rows of the change log, newest first."""
+        self.rows_read += limit
+        return [c for c in reversed(self._changes) if not before or c.revision < before][:limit]
 
     async def close(self) -> None:
         """Nothing to let go of."""

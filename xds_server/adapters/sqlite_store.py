@@ -47,6 +47,7 @@ CREATE TABLE counter (revision INTEGER NOT NULL);
 INSERT INTO counter VALUES (0);
 """
 _LOCK_WAIT_S = 2.0
+_NO_REVISION = 2**63 - 1  # SQLite's largest integer
 
 
 class SqliteStore:
@@ -84,9 +85,9 @@ class SqliteStore:
         """Do all of it durably, or nothing: raises Conflict, Overlap, Unavailable."""
         return await self._run(lambda: self._commit(batch))
 
-    async def changes(self, after: int, limit: int) -> Sequence[Change]:
-        """Return change rows with a greater revision, oldest first."""
-        return await self._run(lambda: self._changes(after, limit))
+    async def changes(self, *, limit: int, before: int = 0) -> Sequence[Change]:
+        """Return the newest rows of the change log, newest first: older than revision ``before`` (0: from the end)."""
+        return await self._run(lambda: self._changes(min(before or _NO_REVISION, _NO_REVISION), limit))
 
     async def close(self) -> None:
         """Finish what runs, close the file, end the thread."""
@@ -145,8 +146,9 @@ class SqliteStore:
         ).fetchone()
         return Answer(row[0], row[1], json.loads(row[2]), row[3]) if row and row[3] > now_s else None
 
-    def _changes(self, after: int, limit: int) -> list[Change]:
-        rows = self._db.execute("SELECT * FROM changes WHERE revision > ? ORDER BY revision LIMIT ?", (after, limit))
+    def _changes(self, before: int, limit: int) -> list[Change]:
+        query = "SELECT * FROM changes WHERE revision < ? ORDER BY revision DESC LIMIT ?"
+        rows = self._db.execute(query, (before, limit))
         return [Change(*row[:6], *map(_read, row[6:])) for row in rows]
 
     def _commit(self, batch: Batch) -> int:

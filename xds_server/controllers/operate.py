@@ -6,7 +6,6 @@ rehearsal stops after the decision. Does not know which knob is turned, nor who 
 
 import asyncio
 import math
-from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -112,7 +111,8 @@ class Desk:
     async def undo(self, revision: int, order: Order) -> Outcome:
         """Put back what the change at ``revision`` replaced. Raises Refusal; then nothing was done."""
         async with self._written():
-            rows = _act(revision, await self._store.changes(max(0, revision - _LARGEST_ACT), _PAGE))
+            around = await self._store.changes(before=revision + _LARGEST_ACT, limit=2 * _LARGEST_ACT)
+            rows = _act(revision, around)
             service = find_service(self.services.value, _undoable(revision, rows))
             bodies = documents.write(self._overrides.value)
             wanted = self._overrides.value
@@ -129,12 +129,12 @@ class Desk:
 
     async def changes(self, *, limit: int, before: int = 0, service: str = "") -> list[Change]:
         """Return the newest change rows, newest first: older than ``before`` (0: all), of one service (empty: all)."""
-        newest: deque[Change] = deque(maxlen=limit)
-        after = 0
-        while page := await self._store.changes(after, _PAGE):
-            after = page[-1].revision
-            newest.extend(c for c in page if (not before or c.revision < before) and _concerns(c, service))
-        return list(reversed(newest))
+        found: list[Change] = []
+        at_once = _PAGE if service else limit
+        while len(found) < limit and (page := await self._store.changes(before=before, limit=at_once)):
+            found += (c for c in page if _concerns(c, service))
+            before = page[-1].revision
+        return found[:limit]
 
     @asynccontextmanager
     async def _written(self) -> AsyncIterator[None]:

@@ -253,6 +253,20 @@ async def test_the_log_pages_and_filters(house):
     assert await house.desk.changes(limit=9, service="check") == []
 
 
+async def test_looking_back_reads_the_end_of_a_long_log_only(house):
+    """Start, history and undo cost the same however long the log is; only a search for a service reads on."""
+    rows = tuple(Change(0, 1.0, "sam", "subnet moved", f"sn-{n}", "") for n in range(5000))
+    await house.pin(weight=7)
+    await house.store.commit(Batch(log=rows))
+    revision = (await house.pin(weight=8)).revision
+    house.store.rows_read = 0
+    assert (await House(house.store).open()).desk.revision == revision
+    assert [r.subject for r in await house.desk.changes(limit=2)] == ["pin/checkout/a1", "sn-4999"]
+    assert (await house.desk.undo(revision, Order("ann", "undo"))).differences
+    assert house.store.rows_read < 50
+    assert [r.after["weight"] for r in await house.desk.changes(limit=9, service="checkout")] == [7, 8, 7]
+
+
 async def test_an_unreadable_fact_stops_the_start(house):
     """A store with a fact of another shape is refused at the start, not half understood."""
     await house.store.commit(Batch(put=(Document("pin", "checkout/a1", {"what": 1}),)))

@@ -44,7 +44,7 @@ async def test_birth_life_and_death():
     assert not ledger.allocations.value
     assert ledger.was_released(SubnetId("s"))
     assert not await store.held()
-    assert [c.action for c in await store.changes(0, 9)] == ["subnet allocated", "subnet active", "subnet freed"]
+    assert [c.action for c in await store.changes(limit=9)] == ["subnet freed", "subnet active", "subnet allocated"]
 
 
 async def test_old_pictures_change_nothing():
