@@ -1,6 +1,6 @@
 """Weights: what one service's endpoints get, with every number behind each weight.
 
-Knows how to compare two tables and how to tell why. Does not know how weights are decided.
+Knows how to compare two tables. Does not know how weights are decided, nor how they are explained.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xds_server.domain.names import EndpointId, ServiceName
-from xds_server.domain.reason import Reason
 from xds_server.domain.score import ScoreTable
 
 FAIR: Final = 1000
@@ -23,7 +22,7 @@ class WeightTable:
     """Weights of one service, as decided at one tick.
 
     ``weights``: int64, at least 1 where an endpoint may get traffic, 0 where it may not (it is then published as
-    DRAINING or left out, never as weight 0). ``reasons``: term name -> (unit, float64 array of len(endpoints)), every
+    DRAINING or left out, never as weight 0). ``terms``: term name -> (unit, float64 array of len(endpoints)), every
     number that led here, in the order of the computation. ``causes``: per endpoint, the guardrail or operator act that
     had the last word ('' when the law's own result stands). ``cause``: why this table differs from the one before.
     """
@@ -49,10 +48,3 @@ class WeightTable:
         """Return each endpoint's fraction of the total weight."""
         total = self.weights.sum()
         return self.weights / total if total else np.zeros(len(self.endpoints))
-
-    def reason(self, endpoint: EndpointId) -> Reason:
-        """Build the reason tree of one weight: made when somebody asks, because nobody asks for most of them."""
-        i = self.endpoints.index(endpoint)
-        because = tuple(Reason(name, float(column[i]), unit) for name, (unit, column) in self.terms.items())
-        why = self.causes[i] if self.causes else ""
-        return Reason("weight", float(self.weights[i]), f"of {FAIR} = fair share", why or "control law", because)
