@@ -155,8 +155,11 @@ class Store(Protocol):
         """Do all of it in one transaction; return the new revision. On Conflict or Overlap nothing was done."""
         ...
 
-    async def changes(self, *, limit: int, before: int = 0) -> Sequence[Change]:
-        """Return the newest rows of the change log, newest first: older than revision ``before`` (0: from the end)."""
+    async def changes(self, *, limit: int, before: int = 0, subject: str = "") -> Sequence[Change]:
+        """Return the newest rows of the change log, newest first.
+
+        ``before``: only older than this revision (0: from the end); ``subject``: only of this one (empty: of all).
+        """
         ...
 
     async def close(self) -> None:

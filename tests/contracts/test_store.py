@@ -127,6 +127,10 @@ async def test_change_log_counts_on(store: Store):
     assert [r.subject for r in await store.changes(before=third, limit=1)] == ["b"]
     assert await store.changes(before=rows[-1].revision, limit=10) == []
     assert await store.changes(before=2**64, limit=10) == rows
+    assert await store.changes(subject="a", limit=10) == [rows[2]]
+    assert await store.changes(subject="a", before=rows[2].revision, limit=10) == []
+    again = await store.commit(Batch(log=(told("a"),)))
+    assert [r.revision for r in await store.changes(subject="a", limit=1)] == [again]
     assert rows[0].before is None
     assert rows[0].after == {"x": 1}
 

@@ -65,10 +65,11 @@ class MemoryStore:
         self._revision += max(1, len(batch.log))
         self.commits += 1
 
-    async def changes(self, *, limit: int, before: int = 0) -> Sequence[Change]:
+    async def changes(self, *, limit: int, before: int = 0, subject: str = "") -> Sequence[Change]:
         """Return the newest rows of the change log, newest first."""
         self.rows_read += limit
-        return [c for c in reversed(self._changes) if not before or c.revision < before][:limit]
+        older = [c for c in reversed(self._changes) if not before or c.revision < before]
+        return [c for c in older if subject in {"", c.subject}][:limit]
 
     async def close(self) -> None:
         """Nothing to let go of."""

@@ -223,6 +223,25 @@ async def test_bad_keys_are_refused(key: str):
         assert (response.status_code, response.json()["errors"][0]["field"]) == (422, "Idempotency-Key")
 
 
+async def test_releasing_twice_is_fine_also_after_a_restart(tmp_path: Path):
+    """What is gone is known for ever, from the change log: 202, and not as something that is still here."""
+    path = str(tmp_path / "s.db")
+    store = await SqliteStore.open(path)
+    async with served(store, subnet_plan=plan(pool(cool_down_s=0.0))) as (sam, http):
+        subnet = (await http.post("/subnets/request", json=BODY)).json()["subnet_id"]
+        await http.post("/subnets/release", json={"subnet_id": subnet})
+        await sam.phase(subnet)
+        first = await http.post("/subnets/release", json={"subnet_id": subnet})
+    await store.close()
+    store = await SqliteStore.open(path)
+    async with served(store) as (_, http):
+        again = await http.post("/subnets/release", json={"subnet_id": subnet})
+        assert (again.status_code, again.json()) == (first.status_code, first.json())
+        assert again.status_code == 202
+        assert (await http.get("/subnets/status")).json() == {"subnets": []}
+    await store.close()
+
+
 async def test_release_of_the_unknown():
     """A subnet nobody knows is 404, a name outside the grammar 422."""
     async with served() as (_, http):

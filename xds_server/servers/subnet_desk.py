@@ -92,7 +92,7 @@ class SubnetDesk:
         while True:
             found = self._ledger.allocations.value.get(subnet)
             if found is None:
-                if self._ledger.was_released(subnet):
+                if await self._ledger.is_gone(subnet):
                     return None
                 raise UnknownSubnet(subnet)
             now = self._clock.wall()

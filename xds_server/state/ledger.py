@@ -5,7 +5,6 @@ know why a phase follows another.
 """
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -18,7 +17,7 @@ from xds_server.state.records import KIND, from_body, to_body
 from xds_server.state.tally import Tally
 from xds_server.state.watchable import Watchable
 
-_REMEMBERED = 10_000  # ids of allocations that are gone: releasing them once more is fine
+_ACTION = "subnet "
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,6 @@ class Ledger:
         self._lock = asyncio.Lock()
         self._generations: dict[SubnetId, int] = {}
         self.tally = Tally()
-        self._gone: OrderedDict[SubnetId, None] = OrderedDict()
         self._in_doubt = True
         self.allocations: Watchable[Mapping[SubnetId, Allocation]] = Watchable(MappingProxyType({}))
 
@@ -59,9 +57,10 @@ class Ledger:
         """Return the allocations in any of these phases."""
         return [allocation for phase in phases for allocation in self.tally.by_phase[phase].values()]
 
-    def was_released(self, subnet: SubnetId) -> bool:
-        """Return whether an allocation of that id was here and is gone (the last 10,000 are remembered)."""
-        return subnet in self._gone
+    async def is_gone(self, subnet: SubnetId) -> bool:
+        """Return whether an allocation of that id was once here and is gone; the change log remembers for ever."""
+        newest = await self._store.changes(subject=subnet, limit=1)
+        return any(c.action.startswith(_ACTION) and c.after is None for c in newest)
 
     async def held(self) -> list[Held]:
         """Return every block held, as the database has it."""
@@ -134,14 +133,8 @@ class Ledger:
             else:
                 latest.pop(move.id, None)
                 self._generations.pop(move.id, None)
-                self._remember(move.id)
         self._count()
         self.allocations.set(MappingProxyType(latest))
-
-    def _remember(self, subnet: SubnetId) -> None:
-        self._gone[subnet] = None
-        while len(self._gone) > _REMEMBERED:
-            self._gone.popitem(last=False)
 
     def _count(self) -> None:
         for phase, members in self.tally.by_phase.items():
@@ -151,4 +144,4 @@ class Ledger:
 def _change(move: Move, now_s: float, actor: str) -> Change:
     reason = move.new.reason if move.new else "cooled down"
     before, after = (to_body(a) if a else None for a in (move.old, move.new))
-    return Change(0, now_s, actor, f"subnet {move.action}", move.id, reason, before, after)
+    return Change(0, now_s, actor, _ACTION + move.action, move.id, reason, before, after)

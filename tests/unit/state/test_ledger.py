@@ -42,7 +42,7 @@ async def test_birth_life_and_death():
     assert (await opened(store)).allocations.value == {"s": two}
     await ledger.write([Move(two, None, "freed")], 7.0, "test")
     assert not ledger.allocations.value
-    assert ledger.was_released(SubnetId("s"))
+    assert [await (await opened(store)).is_gone(SubnetId(name)) for name in ("s", "t")] == [True, False]
     assert not await store.held()
     assert [c.action for c in await store.changes(limit=9)] == ["subnet freed", "subnet active", "subnet allocated"]
 
