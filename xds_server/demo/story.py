@@ -19,6 +19,8 @@ SLOWED: Final = "b6"
 PINNED: Final = "b2"
 DEAR: Final = ("b10", "b11", "b12")
 TICKS: Final = 10
+FORETOLD: Final = ("sample rate", "forecast rate", "sample latency", "forecast latency")
+"""What the reason tree calls the numbers that are laid side by side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,24 @@ async def traffic_follows(stage: Stage) -> Seen:
     return Seen(seen, ("backend", "speed", "weight", "of all weight", "of all traffic"), rows)
 
 
+async def model_forecasts(stage: Stage) -> Seen:
+    """Wait until the model itself, not its fallback, forecasts, and lay its words beside what was seen."""
+
+    async def at_work() -> Mapping[str, Any] | None:
+        model: Mapping[str, Any] = await stage.control.xdsctl("model")
+        return model if model.get("card") and model.get("source") == model["card"]["name"] else None
+
+    model = await until(at_work, what="the ONNX model forecasts", deadline_s=20, every_s=0.5)
+    rows = []
+    for name in ("b1", "b2", "b3"):
+        numbers = _numbers((await stage.control.xdsctl("explain", "checkout", name))["reason"])
+        if not all(term in numbers for term in ("forecast rate", "forecast latency", "trust")):
+            raise NotSeen(f"{name} has no forecast; xdsctl explain told {sorted(numbers)}")
+        rows.append((name, *(f"{numbers[term]:.1f}" for term in FORETOLD), f"{numbers['trust']:.2f}"))
+    seen = f"{model['source']} {model['version']} looks {model['horizon']} steps ahead; trust is its recent back-test"
+    return Seen(seen, ("backend", "requests/s seen", "forecast", "ms seen", "forecast", "trust"), tuple(rows))
+
+
 async def slow_backend(stage: Stage) -> Seen:
     """Make a backend eight times slower in both services and watch weight, share and latency of both."""
     usual = stage.toys["checkout"].by_name[SLOWED].speed
@@ -112,7 +132,7 @@ async def slow_backend(stage: Stage) -> Seen:
     await stage.set_speed(SLOWED, usual)
     rows = tuple(
         (name, f"{w.share(SLOWED):.2%}", f"{w.p50_ms:.0f} ms", f"{w.p99_ms:.0f} ms", str(w.requests), str(w.errors))
-        for name, w in (("forecast weights", ours), ("equal weights", equal))
+        for name, w in (("weights by the law", ours), ("equal weights", equal))
     )
     seen = (
         f"weight {before} -> {before / 2:.0f} or less in {since - slowed_at:.1f} s, then {weight:.0f}; "
@@ -187,6 +207,7 @@ STEPS: Final = (
         "shares lie nearer to the weights than half way to an equal split",
         traffic_follows,
     ),
+    Step("The model forecasts", "the ONNX model, not its fallback, foretells load and latency", model_forecasts),
     Step(
         "A backend is made slow",
         f"its weight halves within {TICKS} ticks, its share falls below that with equal weights in the same seconds",
@@ -196,6 +217,14 @@ STEPS: Final = (
     Step("An operator pins a weight", "every Envoy uses exactly that weight", pin_arrives),
     Step("An operator changes the policy", "dear backends lose a fifth of their weight or more", policy_arrives),
 )
+
+
+def _numbers(reason: Mapping[str, Any]) -> dict[str, float]:
+    """Return every number of a reason tree by its name."""
+    own = {} if reason.get("value") is None else {reason["what"]: float(reason["value"])}
+    for inner in reason.get("because", ()):
+        own |= _numbers(inner)
+    return own
 
 
 async def _mean_weights(stage: Stage, service: str) -> dict[str, float]:

@@ -5,7 +5,10 @@ Knows how it looks and when it has failed. Does not know what a step observes.
 
 import asyncio
 import contextlib
+import os
+import shutil
 import signal
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -46,7 +49,7 @@ async def tell(config: dict[str, Any], run_dir: Path, console: Console, *, once:
                     if told:
                         console.print(_summary(stage, told, time.monotonic() - began))
                     if told and not once:
-                        console.print(_lines(stage))
+                        console.print(_lines(stage), soft_wrap=True)
                         await _stay(stage)
                 finally:
                     load.cancel()
@@ -121,11 +124,14 @@ def _failure(step: str, expected: str, seen: str, run_dir: Path) -> Panel:
     return Panel(text, title=f"[red]NOT OBSERVED: {step}", border_style="red")
 
 
-def _lines(stage: Stage) -> Panel:
-    """Return what to copy and paste while everything stays up."""
+def _lines(stage: Stage) -> str:
+    """Return what to copy and paste while everything stays up; no frame, so that a line is a line."""
     listen, sidecar = stage.control.config["listen"], next(iter(SIDECARS.values()))
     checkout, slowed = stage.service("checkout"), stage.toys["checkout"].by_name[SLOWED]
-    ctl = "xdsctl" if listen["admin"].endswith(":18001") else f"xdsctl --server {listen['admin']}"
+    tool = shutil.which("xdsctl") and "xdsctl"
+    ctl = tool or os.path.relpath(Path(sys.executable).with_name("xdsctl"))
+    if not listen["admin"].endswith(":18001"):
+        ctl += f" --server {listen['admin']}"
     wish = '{"service": "nat", "num_ips": 4, "bandwidth_mbps": 100, "security_profile": "web", "location": "z1"}'
     lines = (
         ("the console", f"http://{listen['http']}/"),
@@ -146,6 +152,5 @@ def _lines(stage: Stage) -> Panel:
         ("metrics", f"curl -s http://{listen['http']}/metrics"),
         ("logs", str(stage.run_dir)),
     )
-    return Panel(
-        "\n".join(f"[dim]{what}[/]\n  {escape(line)}" for what, line in lines), title="It stays up. Ctrl-C ends it."
-    )
+    told = "\n".join(f"[dim]# {what}[/]\n{escape(line)}" for what, line in lines)
+    return f"[bold]It stays up; Ctrl-C ends it. Lines to copy:[/]\n\n{told}\n"
