@@ -155,11 +155,12 @@ class Store(Protocol):
         """Do all of it in one transaction; return the new revision. On Conflict or Overlap nothing was done."""
         ...
 
-    async def changes(self, *, limit: int, before: int = 0, subject: str = "") -> Sequence[Change]:
-        """Return the newest rows of the change log, newest first.
+    async def changes(self, *, limit: int, before: int = 0) -> Sequence[Change]:
+        """Return the newest rows of the change log, newest first: older than revision ``before`` (0: from the end)."""
+        ...
 
-        ``before``: only older than this revision (0: from the end); ``subject``: only of this one (empty: of all).
-        """
+    async def ended(self, subject: str) -> bool:
+        """Return whether the change log tells of the end of a subject: a row after which there is nothing."""
         ...
 
     async def close(self) -> None:

@@ -65,11 +65,14 @@ class MemoryStore:
         self._revision += max(1, len(batch.log))
         self.commits += 1
 
-    async def changes(self, *, limit: int, before: int = 0, subject: str = "") -> Sequence[Change]:
+    async def changes(self, *, limit: int, before: int = 0) -> Sequence[Change]:
         """Return the newest rows of the change log, newest first."""
         self.rows_read += limit
-        older = [c for c in reversed(self._changes) if not before or c.revision < before]
-        return [c for c in older if subject in {"", c.subject}][:limit]
+        return [c for c in reversed(self._changes) if not before or c.revision < before][:limit]
+
+    async def ended(self, subject: str) -> bool:
+        """Return whether the change log tells of the end of a subject."""
+        return any(c.subject == subject and c.after is None for c in self._changes)
 
     async def close(self) -> None:
         """Nothing to let go of."""

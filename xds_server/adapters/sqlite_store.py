@@ -46,7 +46,8 @@ CREATE TABLE changes (
 CREATE TABLE counter (revision INTEGER NOT NULL);
 INSERT INTO counter VALUES (0);
 """
-_INDEX = "CREATE INDEX IF NOT EXISTS changes_by_subject ON changes (subject)"  # files from before it get it too
+_INDEX = "CREATE INDEX IF NOT EXISTS ends ON changes (subject) WHERE after IS NULL"  # older files get it, too
+_ENDED = "SELECT 1 FROM changes WHERE subject = ? AND after IS NULL LIMIT 1"
 _LOCK_WAIT_S = 2.0
 _NO_REVISION = 2**63 - 1  # SQLite's largest integer
 
@@ -86,9 +87,13 @@ class SqliteStore:
         """Do all of it durably, or nothing: raises Conflict, Overlap, Unavailable."""
         return await self._run(lambda: self._commit(batch))
 
-    async def changes(self, *, limit: int, before: int = 0, subject: str = "") -> Sequence[Change]:
-        """Return the newest rows of the change log, newest first; older than ``before``, of one subject, if given."""
-        return await self._run(lambda: self._changes(min(before or _NO_REVISION, _NO_REVISION), subject, limit))
+    async def changes(self, *, limit: int, before: int = 0) -> Sequence[Change]:
+        """Return the newest rows of the change log, newest first: older than revision ``before`` (0: from the end)."""
+        return await self._run(lambda: self._changes(min(before or _NO_REVISION, _NO_REVISION), limit))
+
+    async def ended(self, subject: str) -> bool:
+        """Return whether the change log tells of the end of a subject."""
+        return await self._run(lambda: self._db.execute(_ENDED, (subject,)).fetchone() is not None)
 
     async def close(self) -> None:
         """Finish what runs, close the file, end the thread."""
@@ -148,10 +153,9 @@ class SqliteStore:
         ).fetchone()
         return Answer(row[0], row[1], json.loads(row[2]), row[3]) if row and row[3] > now_s else None
 
-    def _changes(self, before: int, subject: str, limit: int) -> list[Change]:
-        of_all = "SELECT * FROM changes WHERE revision < ? ORDER BY revision DESC LIMIT ?"
-        of_one = "SELECT * FROM changes WHERE subject = ? AND revision < ? ORDER BY revision DESC LIMIT ?"
-        rows = self._db.execute(*((of_one, (subject, before, limit)) if subject else (of_all, (before, limit))))
+    def _changes(self, before: int, limit: int) -> list[Change]:
+        query = "SELECT * FROM changes WHERE revision < ? ORDER BY revision DESC LIMIT ?"
+        rows = self._db.execute(query, (before, limit))
         return [Change(*row[:6], *map(_read, row[6:])) for row in rows]
 
     def _commit(self, batch: Batch) -> int:

@@ -17,8 +17,6 @@ from xds_server.state.records import KIND, from_body, to_body
 from xds_server.state.tally import Tally
 from xds_server.state.watchable import Watchable
 
-_ACTION = "subnet "
-
 
 @dataclass(frozen=True, slots=True)
 class Move:
@@ -59,8 +57,7 @@ class Ledger:
 
     async def is_gone(self, subnet: SubnetId) -> bool:
         """Return whether an allocation of that id was once here and is gone; the change log remembers for ever."""
-        newest = await self._store.changes(subject=subnet, limit=1)
-        return any(c.action.startswith(_ACTION) and c.after is None for c in newest)
+        return await self._store.ended(subnet)
 
     async def held(self) -> list[Held]:
         """Return every block held, as the database has it."""
@@ -144,4 +141,4 @@ class Ledger:
 def _change(move: Move, now_s: float, actor: str) -> Change:
     reason = move.new.reason if move.new else "cooled down"
     before, after = (to_body(a) if a else None for a in (move.old, move.new))
-    return Change(0, now_s, actor, _ACTION + move.action, move.id, reason, before, after)
+    return Change(0, now_s, actor, f"subnet {move.action}", move.id, reason, before, after)
