@@ -170,13 +170,28 @@ def set_policy(
 @command(app, "undo", changes=True)
 def undo(
     session: Session,
-    revision: Annotated[int, typer.Argument(min=1, help="A revision of `xdsctl history`.")],
+    revision: Annotated[
+        int | None, typer.Argument(min=1, help="A revision of `xdsctl history`.", show_default=False)
+    ] = None,
+    *,
+    to: Annotated[
+        int | None,
+        typer.Option("--to", min=0, help="Instead: everything since that revision; 0: all.", show_default=False),
+    ] = None,
+    service: Annotated[str, typer.Option("--service", help="With --to: only this service's.", show_default=False)] = "",
 ) -> None:
-    """Put back what a change replaced, unless it was changed again since. An undo can be undone.
+    """Put back what a change replaced, unless it was changed again since; or, with --to, go back to a revision.
 
-    Example: xdsctl undo 812 --reason "wrong endpoint"
+    An undo can be undone. Example: xdsctl undo 812 --reason "wrong endpoint"; xdsctl undo --to 805 --dry-run
     """
-    wish = pb.UndoChangeRequest(revision=revision, **session.order)
+    if (revision is None) == (to is None):
+        raise typer.BadParameter("give either one REVISION to take back, or --to REVISION to go back to")
+    wish = pb.UndoChangeRequest(
+        revision=to if revision is None else revision,
+        everything_since=revision is None,
+        service=service,
+        **session.order,
+    )
     _turn(session, session.admin.UndoChange, wish)
 
 
@@ -250,13 +265,14 @@ def _turn(session: Session, method: Any, wish: Any, reached: Reached | None = No
 
 
 def _outcome(answer: pb.WriteResponse) -> Group:
+    name, generation = answer.service or "everything", answer.generation
     if not answer.differences:
-        return Group(Text(f"nothing to do: {answer.service} is already so (generation {answer.generation})"))
-    head = (
-        f"dry run: {answer.service} would change so (nothing was changed)"
-        if answer.dry_run
-        else f"accepted at revision {answer.revision}, {answer.service} is at generation {answer.generation}"
-    )
+        return Group(Text(f"nothing to do: {name} is already so" + (f" (generation {generation})" * bool(generation))))
+    if answer.dry_run:
+        head = f"dry run: {name} would change so (nothing was changed)"
+    else:
+        known = f", {name} is at generation {generation}" if answer.service else ""
+        head = f"accepted at revision {answer.revision}{known}"
     return Group(Text(head), tables.differences(answer))
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 
+from xds_server.controllers import change_log
 from xds_server.controllers import override_documents as documents
 from xds_server.controllers.difference import Rehearsal, facts, weights
 from xds_server.controllers.waking import newer_or_due
@@ -32,7 +33,6 @@ _PAGE = 1000
 _LARGEST_ACT = 8  # facts that one wish changes at most: deregister takes endpoint, pin and drain
 _LONGEST_WAIT_S = 3600.0
 _HOUSEKEEPER = "xds-server"
-EXPIRE = "expire"
 
 Announced = Mapping[ServiceName, tuple[Endpoint, ...]]
 
@@ -94,11 +94,8 @@ class Desk:
         async with self._written():
             current = self._overrides.value
             wanted = forget_expired(current, self._clock.wall())
-            order = Order(_HOUSEKEEPER, EXPIRE, "its time has come")
-            for service in {key.service for key in current.pins.keys() - wanted.pins.keys()}:
-                mine = {k: p for k, p in current.pins.items() if k.service != service or k in wanted.pins}
-                current = await self._commit(current, replace(current, pins=mine), service, order)
-            self._publish(current)
+            order = Order(_HOUSEKEEPER, change_log.EXPIRE, "its time has come")
+            self._publish(await self._commit(current, wanted, order) if wanted != current else current)
 
     # ---- writes
     async def turn(self, service_name: str, knob: Knob, order: Order) -> Outcome:
@@ -106,16 +103,15 @@ class Desk:
         async with self._written():
             service = find_service(self.services.value, service_name)
             current = self._overrides.value
-            return await self._settle(service, knob(current, service, self._clock.wall()), order)
+            return await self._settle([service], knob(current, service, self._clock.wall()), order)
 
     async def undo(self, revision: int, order: Order) -> Outcome:
         """Put back what the change at ``revision`` replaced. Raises Refusal; then nothing was done."""
         async with self._written():
             around = await self._store.changes(before=revision + _LARGEST_ACT, limit=2 * _LARGEST_ACT)
-            rows = _act(revision, around)
-            service = find_service(self.services.value, _undoable(revision, rows))
+            rows = change_log.act(revision, around)
+            service = find_service(self.services.value, change_log.undoable(revision, rows))
             bodies = documents.write(self._overrides.value)
-            wanted = self._overrides.value
             for row in rows:
                 kind, _, key = row.subject.partition("/")
                 if bodies.get((kind, key)) != row.after:
@@ -124,15 +120,44 @@ class Desk:
                         f"{row.subject} was changed again after revision {revision}; undo the later change first "
                         f"(`xdsctl history --service {service.name}`)",
                     )
-                wanted = documents.put_back(wanted, row.subject, row.before)
-            return await self._settle(service, wanted, order)
+            wanted = documents.put_back(self._overrides.value, {row.subject: row.before for row in rows})
+            return await self._settle([service], wanted, order)
+
+    async def roll_back(self, revision: int, service_name: str, order: Order) -> Outcome:
+        """Let all that operators set (of one service; empty: of all) stand as it stood at ``revision``.
+
+        0: as configured. Pins whose time has come since stay away. Raises Refusal; then nothing was done.
+        """
+        async with self._written():
+            if service_name:
+                find_service(self.services.value, service_name)
+            elif order.expected_generation is not None:
+                raise Refusal(Kind.INVALID, "a generation is one service's; name it (--service) to compare generations")
+            rows = await self._down_to(revision)
+            then = change_log.stood_at(revision, rows, service_name)
+            wanted = forget_expired(documents.put_back(self._overrides.value, then), self._clock.wall())
+            names = {service_name} if service_name else {subject.split("/")[1] for subject in then}
+            services = [s for name, s in sorted(self.services.value.items()) if name in names]
+            why = change_log.reason_of_roll_back(revision, rows[0].revision if rows else 0, order.reason)
+            return await self._settle(services, wanted, replace(order, action=change_log.ROLL_BACK, reason=why))
+
+    async def _down_to(self, revision: int) -> list[Change]:
+        """Return the rows of the log, newest first, down to the one at ``revision``; raises Refusal if it has none."""
+        rows: list[Change] = []
+        while page := await self._store.changes(before=rows[-1].revision if rows else 0, limit=_PAGE):
+            rows += page
+            if page[-1].revision <= revision:
+                break
+        if revision and not any(row.revision == revision for row in rows):
+            raise Refusal(Kind.UNKNOWN, f"there is no change at revision {revision}; `xdsctl history` lists them")
+        return rows
 
     async def changes(self, *, limit: int, before: int = 0, service: str = "") -> list[Change]:
         """Return the newest change rows, newest first: older than ``before`` (0: all), of one service (empty: all)."""
         found: list[Change] = []
         at_once = _PAGE if service else limit
         while len(found) < limit and (page := await self._store.changes(before=before, limit=at_once)):
-            found += (c for c in page if _concerns(c, service))
+            found += (c for c in page if change_log.concerns(c, service))
             before = page[-1].revision
         return found[:limit]
 
@@ -144,22 +169,21 @@ class Desk:
                 await self.load()
             yield
 
-    async def _settle(self, service: Service, wanted: Overrides, order: Order) -> Outcome:
-        if order.expected_generation not in {None, service.generation}:
-            raise Refusal(
-                Kind.STALE,
-                f"{service.name} is at generation {service.generation}, not {order.expected_generation}: somebody "
-                f"changed it meanwhile; look (`xdsctl history --service {service.name}`) and try again",
-            )
-        current = self._overrides.value
-        told = facts(*(documents.spelled_out(o, self._configured.value[service.name]) for o in (current, wanted)))
-        if told:
+    async def _settle(self, services: Sequence[Service], wanted: Overrides, order: Order) -> Outcome:
+        """Tell what becomes of these services and, unless it is a rehearsal, make it so."""
+        for service in services:
+            _refuse_stale(service, order)
+        current, configured = self._overrides.value, [self._configured.value[s.name] for s in services]
+        told = facts(*(documents.spelled_out(o, configured) for o in (current, wanted)))
+        for service in services if told else ():
             before, after = self._picture(service, current), self._picture(service, wanted)
             refuse_outage(before[0], after[0])
             told += weights(self._rehearse, before, after)
         if told and not order.dry_run:
-            self._publish(await self._commit(current, wanted, service.name, order))
-            service = self.services.value[service.name]
+            self._publish(await self._commit(current, wanted, order))
+        if len(services) != 1:
+            return Outcome(None, self.revision, 0, told)
+        service = self.services.value[services[0].name]
         return Outcome(service.name, self.revision, service.generation, told)
 
     def _picture(self, service: Service, overrides: Overrides) -> tuple[Service, tuple[Pin, ...]]:
@@ -168,33 +192,35 @@ class Desk:
         services = effective(configured, self._announced.value, overrides)
         return services[service.name], in_force(overrides, services, self._clock.wall()).get(service.name, ())
 
-    async def _commit(self, current: Overrides, wanted: Overrides, service: ServiceName, order: Order) -> Overrides:
+    async def _commit(self, current: Overrides, wanted: Overrides, order: Order) -> Overrides:
         """Write the difference in one transaction; return the overrides as they now are."""
         before, after = documents.write(current), documents.write(wanted)
-        generation = current.generations.get(service, 0)
         changed = [k for k in before.keys() | after.keys() if before.get(k) != after.get(k)]
         wall, who = self._clock.wall(), order
         rows = [
             Change(0, wall, who.actor, who.action, "/".join(key), who.reason, before.get(key), after.get(key))
             for key in sorted(changed)
         ]
+        touched = {ServiceName(key.partition("/")[0]) for _, key in changed}
+        generations = {name: current.generations.get(name, 0) for name in touched}
         batch = Batch(
             put=(
                 *(Document(kind, key, after[kind, key]) for kind, key in changed if (kind, key) in after),
-                Document(documents.TOUCHED, service, {}, generation + 1),
+                *(Document(documents.TOUCHED, name, {}, number + 1) for name, number in generations.items()),
             ),
             delete=tuple(key for key in changed if key not in after),
             log=tuple(rows),
-            expect={(documents.TOUCHED, service): generation},
+            expect={(documents.TOUCHED, name): number for name, number in generations.items()},
         )
         self._in_doubt = True  # until the store has answered: a caller that hangs up leaves it open what was done
         try:
             self.revision = await self._store.commit(batch)
         except Conflict as conflict:
-            raise Refusal(Kind.STALE, f"{service} was changed meanwhile ({conflict}); look and try again") from conflict
+            raise Refusal(Kind.STALE, f"somebody changed it meanwhile ({conflict}); look and try again") from conflict
         self._in_doubt = False
-        _log.info("operator", actor=order.actor, action=order.action, service=service, revision=self.revision)
-        return replace(wanted, generations={**wanted.generations, service: generation + 1})
+        _log.info("operator", actor=order.actor, action=order.action, services=sorted(touched), revision=self.revision)
+        grown = {name: number + 1 for name, number in generations.items()}
+        return replace(wanted, generations={**wanted.generations, **grown})
 
     def _publish(self, overrides: Overrides) -> None:
         """Tell everybody; equal pictures are silent."""
@@ -209,31 +235,10 @@ class Desk:
             self.pins.set(pins)
 
 
-def _concerns(change: Change, service: str) -> bool:
-    return not service or change.subject.split("/")[1:2] == [service]
-
-
-def _act(revision: int, rows: Sequence[Change]) -> list[Change]:
-    """Return the rows of the one wish that ``revision`` belongs to: same moment, actor, action and endpoint."""
-
-    def act(c: Change) -> tuple[float, str, str, str]:
-        return c.at_s, c.actor, c.action, c.subject.partition("/")[2]
-
-    asked = next((c for c in rows if c.revision == revision), None)
-    return [c for c in rows if act(c) == act(asked)] if asked else []
-
-
-def _undoable(revision: int, rows: Sequence[Change]) -> str:
-    """Return the service whose change this is; raises Refusal when it is not an operator's."""
-    if not rows:
-        raise Refusal(Kind.UNKNOWN, f"there is no change at revision {revision}; `xdsctl history` lists them")
-    kind, _, key = rows[0].subject.partition("/")
-    if rows[0].action == EXPIRE:
-        raise Refusal(Kind.FORBIDDEN, f"the time of {rows[0].subject} had come; pin it again instead")
-    if kind not in documents.KINDS:
+def _refuse_stale(service: Service, order: Order) -> None:
+    if order.expected_generation not in {None, service.generation}:
         raise Refusal(
-            Kind.FORBIDDEN,
-            f"revision {revision} ({rows[0].action} {rows[0].subject}) is no operator's setting and cannot be put "
-            "back; subnets are given back with `xdsctl subnets release`",
+            Kind.STALE,
+            f"{service.name} is at generation {service.generation}, not {order.expected_generation}: somebody "
+            f"changed it meanwhile; look (`xdsctl history --service {service.name}`) and try again",
         )
-    return key.partition("/")[0]

@@ -36,9 +36,9 @@ def write(overrides: Overrides) -> Bodies:
     return bodies
 
 
-def spelled_out(overrides: Overrides, service: Service) -> Bodies:
-    """Return the body of every fact, with the service's configured policy where none stands by hand."""
-    return {(POLICY, service.name): asdict(service.policy)} | write(overrides)
+def spelled_out(overrides: Overrides, services: Iterable[Service]) -> Bodies:
+    """Return the body of every fact, with these services' configured policies where none stands by hand."""
+    return {(POLICY, service.name): asdict(service.policy) for service in services} | write(overrides)
 
 
 def read(bodies: Mapping[tuple[str, str], Body], generations: Mapping[ServiceName, int]) -> Overrides:
@@ -68,13 +68,14 @@ def read_documents(documents: Iterable[Document]) -> Overrides:
     return read(bodies, generations)
 
 
-def put_back(overrides: Overrides, subject: str, body: Body | None) -> Overrides:
-    """Return the overrides with one fact (``kind/key``) replaced by an earlier body, or removed."""
-    kind, _, key = subject.partition("/")
+def put_back(overrides: Overrides, earlier: Mapping[str, Body | None]) -> Overrides:
+    """Return the overrides with some facts (``kind/key``) replaced by their earlier bodies, or removed (None)."""
     bodies = write(overrides)
-    bodies.pop((kind, key), None)
-    if body is not None:
-        bodies[kind, key] = body
+    for subject, body in earlier.items():
+        kind, _, key = subject.partition("/")
+        bodies.pop((kind, key), None)
+        if body is not None:
+            bodies[kind, key] = body
     return read(bodies, overrides.generations)
 
 

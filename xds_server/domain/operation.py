@@ -30,9 +30,12 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a write did, or would do. No differences: it was already so, and nothing was written."""
+    """What a write did, or would do. No differences: it was already so, and nothing was written.
 
-    service: ServiceName
+    No ``service``: not of one alone, and ``generation`` says nothing.
+    """
+
+    service: ServiceName | None
     revision: int
     generation: int
     differences: tuple[Difference, ...] = ()

@@ -31,6 +31,10 @@ class Desk(Protocol):
         """Put back what a change replaced."""
         ...
 
+    async def roll_back(self, revision: int, service_name: str, order: Order) -> Outcome:
+        """Let everything (of one service; empty: of all) stand as it stood at a revision."""
+        ...
+
 
 class _Write(Protocol):
     """What every writing request carries."""
@@ -108,8 +112,12 @@ class Writing:
         return await self._turn(request, context, "undrain", knobs.undrain(request.endpoint))
 
     async def UndoChange(self, request: pb.UndoChangeRequest, context: Context) -> pb.WriteResponse:  # noqa: N802 - gRPC's
-        """Put back what a change replaced."""
+        """Put back what a change replaced, or everything since."""
         order = _order(request, context, "undo")
+        if request.everything_since:
+            return _answer(await self._desk.roll_back(request.revision, request.service, order), order)
+        if request.service:
+            raise Refusal(Kind.INVALID, "a service is named with everything_since only; a revision has its own")
         return _answer(await self._desk.undo(request.revision, order), order)
 
     async def SetLogLevel(  # noqa: N802 - gRPC's
@@ -158,6 +166,6 @@ def _answer(outcome: Outcome, order: Order, endpoint: str = "") -> pb.WriteRespo
         generation=outcome.generation,
         dry_run=order.dry_run,
         differences=told,
-        service=outcome.service,
+        service=outcome.service or "",
         endpoint=endpoint,
     )

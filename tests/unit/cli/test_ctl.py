@@ -141,6 +141,24 @@ def test_history_diff_and_undo(xdsctl):
     assert (gone.exit_code, "xdsctl history" in gone.stderr) == (1, True)
 
 
+def test_going_back_to_a_revision(xdsctl):
+    """`undo --to` rehearses and then takes back everything since, and the log names both revisions."""
+    xdsctl("policy", "set", "checkout", "cost=0.5")
+    for endpoint in ("a1", "a2"):
+        xdsctl("weights", "pin", "checkout", endpoint, "100", "--wait", "0")
+    assert "nothing was changed" in xdsctl("undo", "--to", "1", "--dry-run").stdout
+    done = xdsctl("undo", "--to", "1", "--service", "checkout", "--reason", "bad night")
+    assert done.exit_code == 0, done.output
+    rows = json.loads(xdsctl("history", "-o", "json").stdout)["changes"]
+    assert [(r["action"], r["reason"]) for r in rows[:2]] == [("roll-back", "from revision 3 to 1: bad night")] * 2
+    shown = json.loads(xdsctl("policy", "get", "checkout", "-o", "json").stdout)
+    assert shown["policy"]["preference"]["cost"] == 0.5
+    assert "everything is already so" in xdsctl("undo", "--to", str(rows[0]["revision"])).stdout
+    for wrong in (("undo",), ("undo", "1", "--to", "1")):
+        assert xdsctl(*wrong).exit_code == 2
+    assert xdsctl("undo", "1", "--service", "checkout").exit_code == 1
+
+
 def test_endpoints_by_hand(xdsctl):
     """An endpoint is registered and deregistered; drain and undrain are accepted."""
     assert xdsctl("register", "nat", "n1", "[::1]:9101", "--zone", "z1").exit_code == 0

@@ -44,10 +44,10 @@ def test_what_is_written_is_read():
 def test_one_fact_is_put_back():
     """A body replaces one fact and leaves the others; no body removes it."""
     before = documents.write(FULL)[documents.PIN, "checkout/a1"]
-    without = documents.put_back(FULL, "pin/checkout/a1", None)
+    without = documents.put_back(FULL, {"pin/checkout/a1": None})
     assert KEY not in without.pins
     assert without.policies == FULL.policies
-    assert documents.put_back(without, "pin/checkout/a1", before) == FULL
+    assert documents.put_back(without, {"pin/checkout/a1": before}) == FULL
 
 
 @pytest.mark.parametrize("body", [{}, {"weight": 1}, {"nonsense": True}])

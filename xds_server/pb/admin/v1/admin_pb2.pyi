@@ -574,16 +574,20 @@ class Change(_message.Message):
     def __init__(self, revision: _Optional[int] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., actor: _Optional[str] = ..., action: _Optional[str] = ..., subject: _Optional[str] = ..., reason: _Optional[str] = ..., before: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., after: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
 
 class UndoChangeRequest(_message.Message):
-    __slots__ = ("revision", "reason", "dry_run", "expected_generation")
+    __slots__ = ("revision", "everything_since", "service", "reason", "dry_run", "expected_generation")
     REVISION_FIELD_NUMBER: _ClassVar[int]
+    EVERYTHING_SINCE_FIELD_NUMBER: _ClassVar[int]
+    SERVICE_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     DRY_RUN_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_GENERATION_FIELD_NUMBER: _ClassVar[int]
     revision: int
+    everything_since: bool
+    service: str
     reason: str
     dry_run: bool
     expected_generation: int
-    def __init__(self, revision: _Optional[int] = ..., reason: _Optional[str] = ..., dry_run: _Optional[bool] = ..., expected_generation: _Optional[int] = ...) -> None: ...
+    def __init__(self, revision: _Optional[int] = ..., everything_since: _Optional[bool] = ..., service: _Optional[str] = ..., reason: _Optional[str] = ..., dry_run: _Optional[bool] = ..., expected_generation: _Optional[int] = ...) -> None: ...
 
 class GetModelRequest(_message.Message):
     __slots__ = ()

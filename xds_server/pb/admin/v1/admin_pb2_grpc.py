@@ -235,7 +235,8 @@ class AdminServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UndoChange(self, request, context):
-        """Puts back what a change replaced, unless it was changed again since. An undo can be undone.
+        """Puts back what a change replaced, unless it was changed again since, or everything since a revision. An undo can be
+        undone.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
