@@ -1,14 +1,20 @@
 """A YAML document as plain values plus the line of every key: what error messages point at.
 
-Knows YAML. Does not know which keys are allowed.
+Keys are text as it was written (``80:`` and ``on:`` too); aliases are unfolded up to a bound. Knows YAML. Does not know
+which keys are allowed.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import yaml
 
 Location = tuple[str | int, ...]
+MOST_VALUES = 1_000_000
+"""A few lines of aliases can mean more values than any machine holds."""
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class UnreadableYaml(ValueError):
@@ -33,37 +39,73 @@ class Document:
 def parse(text: str) -> Document:
     """Parse one YAML document; raises UnreadableYaml."""
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        value = yaml.safe_load(text)
+        reader = _Reader(text)
+        root = reader.yaml.get_single_node()
+        value = {} if root is None else reader.plain(root, ())
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise UnreadableYaml(f"line {line}: character {error.character:#04x} is not allowed; remove it") from error
     except yaml.YAMLError as error:
         raise UnreadableYaml(_told(error)) from error
     except RecursionError as error:
         raise UnreadableYaml("the document is nested too deeply") from error
-    if root is None:
-        return Document({}, {}, ())
     if not isinstance(value, dict):
         raise UnreadableYaml(f"line 1: a mapping of settings is expected at the top, found {type(value).__name__}")
-    lines: dict[Location, int] = {}
-    faults: list[tuple[Location, str]] = []
-    _walk(root, (), lines, faults)
-    return Document(value, lines, faults)
+    return Document(value, reader.lines, reader.faults)
 
 
 def _told(error: yaml.YAMLError) -> str:
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None) or str(error)
-    return f"line {mark.line + 1}, column {mark.column + 1}: {problem}" if mark else str(problem)
+    return f"{_at(mark)}: {problem}" if mark else str(problem)
 
 
-def _walk(node: yaml.Node, at: Location, lines: dict[Location, int], faults: list[tuple[Location, str]]) -> None:
-    if isinstance(node, yaml.MappingNode):
+def _at(mark: Any) -> str:
+    return f"line {mark.line + 1}, column {mark.column + 1}"
+
+
+class _Reader:
+    """Turns nodes into plain values, noting on the way where each one stands."""
+
+    def __init__(self, text: str) -> None:
+        self.yaml = yaml.SafeLoader(text)
+        self.lines: dict[Location, int] = {}
+        self.faults: list[tuple[Location, str]] = []
+        self._values = 0
+
+    def plain(self, node: yaml.Node, at: Location) -> object:
+        self._values += 1
+        if self._values > MOST_VALUES:
+            raise UnreadableYaml(f"more than {MOST_VALUES} values once its aliases are unfolded; use fewer aliases")
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, at)
+        if isinstance(node, yaml.SequenceNode):
+            self.lines |= {(*at, i): item.start_mark.line + 1 for i, item in enumerate(node.value)}
+            return [self.plain(item, (*at, i)) for i, item in enumerate(node.value)]
+        assert isinstance(node, yaml.ScalarNode)
+        return self._scalar(node, at)
+
+    def _mapping(self, node: yaml.MappingNode, at: Location) -> dict[str, object]:
+        own = {id(key) for key, _ in node.value}
+        self.yaml.flatten_mapping(node)  # puts what ``<<`` merges before the mapping's own keys
+        found: dict[str, object] = {}
         for key, value in node.value:
-            here = (*at, str(key.value))
-            if here in lines:
-                faults.append((here, f"{key.value} is set twice (first on line {lines[here]}); remove one"))
-            lines[here] = key.start_mark.line + 1
-            _walk(value, here, lines, faults)
-    elif isinstance(node, yaml.SequenceNode):
-        for i, item in enumerate(node.value):
-            lines[(*at, i)] = item.start_mark.line + 1
-            _walk(item, (*at, i), lines, faults)
+            if not isinstance(key, yaml.ScalarNode):
+                raise UnreadableYaml(f"{_at(key.start_mark)}: a key must be text")
+            name, here = key.value, (*at, key.value)
+            if id(key) in own and here in self.lines:
+                self.faults.append((here, f"{name} is set twice (first on line {self.lines[here]}); remove one"))
+            if id(key) in own:
+                self.lines[here] = key.start_mark.line + 1
+            found[name] = self.plain(value, here)
+        return found
+
+    def _scalar(self, node: yaml.ScalarNode, at: Location) -> object:
+        if _CONTROL.search(node.value):
+            self.faults.append((at, f"{node.value[:60]!r} holds control characters; remove them"))
+        try:
+            return self.yaml.construct_object(node)
+        except (ValueError, KeyError, AttributeError):  # what PyYAML's constructors raise over a text of another kind
+            kind = node.tag.rpartition(":")[2]
+            self.faults.append((at, f"{node.value[:60]!r} is no {kind}; correct it, or put it in quotes"))
+            return node.value

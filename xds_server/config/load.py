@@ -15,6 +15,16 @@ from xds_server.config.document import Document, Location, UnreadableYaml, parse
 from xds_server.config.references import dangling, exposed
 from xds_server.config.schema import Settings
 
+_MAPPING = "a mapping is expected: key: value, or {key: value}"
+_SHAPES = {
+    "tuple_type": "a list is expected: - item, or [item, ...]",
+    "model_type": _MAPPING,
+    "dict_type": _MAPPING,
+    "too_short": "at least one item is expected",
+    "string_type": "text is expected; put it in quotes",
+}
+"""What pydantic calls by Python's names."""
+
 
 class InvalidConfiguration(ValueError):
     """The configuration cannot be used; ``faults`` lists everything wrong with it, one line each."""
@@ -97,6 +107,8 @@ def _told(kind: str, at: Location, message: str) -> str:
         return f"unknown key {at[-1]!r}; {hint}"
     if kind == "missing":
         return f"{at[-1]!r} is missing; add it"
+    if kind in _SHAPES:
+        return _SHAPES[kind]
     return message.removeprefix("Value error, ")
 
 

@@ -4,9 +4,9 @@ Knows keys, bounds and defaults. Does not know what refers to what.
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from xds_server.config.words import (
     Address,
@@ -20,6 +20,7 @@ from xds_server.config.words import (
     Seconds,
     ServiceName,
 )
+from xds_server.domain.addresses import read_prefix
 from xds_server.domain.subnets import DEFAULT_MTU, Strategy
 
 
@@ -73,6 +74,25 @@ class PoolPart(Part):
     strategy: Strategy = Strategy.BEST_FIT
     cool_down_s: Annotated[float, Field(ge=0, le=86_400)] = 120.0
     exclusions: tuple[Network, ...] = ()
+
+    @model_validator(mode="after")
+    def can_hold_subnets(self) -> Self:
+        """Refuse lengths and prefixes between which no subnet fits."""
+        lengths = {
+            4: ("", self.min_prefix_length, self.max_prefix_length),
+            6: ("_v6", self.min_prefix_length_v6, self.max_prefix_length_v6),
+        }
+        for suffix, low, high in lengths.values():
+            if low > high:
+                raise ValueError(
+                    f"min_prefix_length{suffix} {low} is above max_prefix_length{suffix} {high}; swap them"
+                )
+        for prefix in map(read_prefix, self.prefixes):
+            suffix, _, high = lengths[prefix.version]
+            if prefix.prefixlen > high:
+                raise ValueError(f"{prefix} is smaller than any subnet: max_prefix_length{suffix} is {high}; raise it")
+        return self
+
     dns_servers: tuple[IpAddress, ...] = ()
     mtu: Annotated[int, Field(ge=1280, le=65_535)] = DEFAULT_MTU  # 1280: the least that IPv6 asks of a link
 

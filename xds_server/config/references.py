@@ -58,9 +58,9 @@ def _names(raw: Mapping[str, object], section: str) -> list[str]:
 
 def _twice(section: str) -> Callable[[Mapping[str, object]], Iterator[Fault]]:
     def rule(raw: Mapping[str, object]) -> Iterator[Fault]:
-        seen: set[object] = set()
+        seen: set[str] = set()
         for at, item in _items(raw, section):
-            name = item.get("name")
+            name = str(item.get("name"))
             if name in seen:
                 yield (*at, "name"), f"{name!r} is defined twice in {section}; rename or remove one"
             seen.add(name)
@@ -112,16 +112,16 @@ def _quotas(raw: Mapping[str, object]) -> Iterator[Fault]:
 
 def _endpoints_twice(raw: Mapping[str, object]) -> Iterator[Fault]:
     for at, service in _items(raw, "services"):
-        seen: dict[object, str] = {}
+        seen: set[tuple[str, str]] = set()
         for inner, endpoint in _items(service, "endpoints"):
             address = f"{endpoint.get('address')}:{endpoint.get('port')}"
-            for key, value in (("id", endpoint.get("id")), ("address", address)):
+            for key, value in (("id", str(endpoint.get("id"))), ("address", address)):
                 if (key, value) in seen:
                     yield (
                         (*at, *inner, key),
                         f"{value!r} is used by two endpoints of this service; change or remove one",
                     )
-                seen[key, value] = address
+                seen.add((key, value))
 
 
 def _taken_twice(key: str) -> Callable[[Mapping[str, object]], Iterator[Fault]]:
@@ -161,14 +161,6 @@ def _pools_overlap(raw: Mapping[str, object]) -> Iterator[Fault]:
             yield at, f"{b} overlaps {first}; an address may belong to one pool only"
 
 
-def _lengths(raw: Mapping[str, object]) -> Iterator[Fault]:
-    for at, pool in _items(raw, "pools"):
-        for suffix in ("", "_v6"):
-            low, high = pool.get(f"min_prefix_length{suffix}"), pool.get(f"max_prefix_length{suffix}")
-            if isinstance(low, int) and isinstance(high, int) and low > high:
-                yield (*at, f"min_prefix_length{suffix}"), f"{low} is above max_prefix_length{suffix} {high}; swap them"
-
-
 _RULES: tuple[Callable[[Mapping[str, object]], Iterator[Fault]], ...] = (
     *(_twice(section) for section in ("services", "appliances", "pools", "dns_servers", "fabrics")),
     _refers(("appliances",), "service", "services"),
@@ -181,5 +173,4 @@ _RULES: tuple[Callable[[Mapping[str, object]], Iterator[Fault]], ...] = (
     _taken_twice("listen_port"),
     _taken_twice("domains"),
     _pools_overlap,
-    _lengths,
 )

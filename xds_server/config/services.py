@@ -3,9 +3,9 @@
 Knows keys, bounds and defaults. Does not know what refers to what.
 """
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from xds_server.config.words import (
     Address,
@@ -13,9 +13,11 @@ from xds_server.config.words import (
     EndpointId,
     Label,
     Part,
+    Place,
     Port,
     ServiceName,
     VirtualNetwork,
+    Zone,
 )
 from xds_server.domain.policy import Objective
 
@@ -27,8 +29,8 @@ def _as_tuple(value: object) -> object:
 class LocalityPart(Part):
     """Where an endpoint stands."""
 
-    region: str = ""
-    zone: str = ""
+    region: Place = ""
+    zone: Place = ""
 
 
 class EndpointPart(Part):
@@ -85,11 +87,18 @@ class FailoverPart(Bounded):
     restore_score: float = 0.5
     after_ticks: int = 2
 
+    @model_validator(mode="after")
+    def with_hysteresis(self) -> Self:
+        """Refuse what the policy would refuse."""
+        if self.restore_score < self.min_score:
+            raise ValueError("restore_score is below min_score; raise it, so that DNS does not flap")
+        return self
+
 
 class DnsPart(Part):
     """A service's DNS name."""
 
-    zone: str
+    zone: Zone
     name: Label
     ttl_s: Annotated[int, Field(ge=0, le=86_400)] = 5
     server: Label
@@ -100,7 +109,9 @@ class ServicePart(Part):
     """One service."""
 
     name: ServiceName
-    virtual_network: Annotated[tuple[VirtualNetwork, ...], BeforeValidator(_as_tuple)] = ("default",)
+    virtual_network: Annotated[tuple[VirtualNetwork, ...], BeforeValidator(_as_tuple), Field(min_length=1)] = (
+        "default",
+    )
     domains: tuple[Label, ...] = ()
     listen_port: Port
     load_balancer: LoadBalancerPart = LoadBalancerPart()

@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from xds_server.domain import names
-from xds_server.domain.addresses import read_address, read_prefix
+from xds_server.domain.addresses import read_address, read_place, read_prefix
 from xds_server.domain.policy import BOUNDS
 
 
@@ -20,13 +20,9 @@ def _is_ip(text: str) -> str:
         raise ValueError("must be an IP address such as 127.0.0.1 or ::1") from None
 
 
-def _is_address(text: str) -> str:
-    if text.startswith("unix:"):
-        return text
-    try:
-        return _is_ip(text)
-    except ValueError as error:
-        raise ValueError(f"{error}, or unix:PATH") from None
+def _is_zone(text: str) -> str:
+    names.Name(text.removesuffix("."))
+    return text
 
 
 def _is_directory(text: str) -> str:
@@ -43,12 +39,12 @@ def _is_network(text: str) -> str:
 
 
 def _is_listen(text: str) -> str:
+    if text.startswith("unix:"):
+        return read_place(text)
     host, colon, port = text.rpartition(":")
-    if text.startswith("unix:") and len(text) > len("unix:"):
-        return text
-    if not colon or not port.isdigit() or int(port) > 65535:
+    if not (colon and port.isascii() and port.isdigit() and int(port) <= 65535):
         raise ValueError("must be ADDRESS:PORT such as 127.0.0.1:18000, or unix:PATH")
-    _is_address(host.strip("[]"))
+    _is_ip(host.strip("[]"))
     return text
 
 
@@ -60,7 +56,9 @@ Label = Annotated[str, AfterValidator(names.Name)]
 PoolName = Annotated[str, AfterValidator(names.PoolName)]
 ServiceName = Annotated[str, AfterValidator(names.ServiceName)]
 VirtualNetwork = Annotated[str, AfterValidator(names.VirtualNetwork)]
-Address = Annotated[str, AfterValidator(_is_address)]
+Address = Annotated[str, AfterValidator(read_place)]
+Place = Annotated[str, AfterValidator(names.place)]
+Zone = Annotated[str, AfterValidator(_is_zone)]
 Network = Annotated[str, AfterValidator(_is_network)]
 Listen = Annotated[str, AfterValidator(_is_listen)]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -71,6 +69,14 @@ class Part(BaseModel):
     """A mapping whose unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def no_truth(cls, value: object) -> object:
+        """Refuse true and false, which Python counts as 1 and 0; no part has a switch."""
+        if isinstance(value, bool):
+            raise ValueError("neither true nor false is expected here; write a number, or put the text in quotes")  # noqa: TRY004 - pydantic's
+        return value
 
 
 class Bounded(Part):

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from xds_server.decisions.overlay import find_endpoint
-from xds_server.domain.addresses import read_address
-from xds_server.domain.names import EndpointId, EndpointKey, InvalidName
+from xds_server.domain.addresses import read_place
+from xds_server.domain.names import EndpointId, EndpointKey, InvalidName, Name
 from xds_server.domain.overrides import Drain, Overrides
 from xds_server.domain.policy import InvalidPolicy, Pin, Policy
 from xds_server.domain.refusal import Kind, Refusal
@@ -21,6 +21,7 @@ Knob = Callable[[Overrides, Service, float], Overrides]
 HIGHEST_PIN = 1_000_000
 """Weights of 4,000 endpoints at this height still sum below Envoy's limit of 2**32 - 1 per priority."""
 LONGEST_TTL_S = 366 * 86_400.0
+HIGHEST_COST = 1000.0
 UNKNOWN_PLACE = Locality()
 
 
@@ -86,7 +87,9 @@ def register(proposal: Proposal) -> Knob:
     def turn(overrides: Overrides, service: Service, _: float) -> Overrides:
         _refuse(_proposal_faults(proposal))
         p = proposal
-        made = Endpoint(EndpointId(p.id), p.address, p.port, p.locality, p.cost, p.dns_name, source="operator")
+        made = Endpoint(
+            EndpointId(p.id), read_place(p.address), p.port, p.locality, p.cost, p.dns_name, source="operator"
+        )
         for there in (service.endpoint(made.id), service.endpoint(f"{made.address}:{made.port}")):
             if there is not None and (there.source != "operator" or there.id != made.id):
                 raise Refusal(
@@ -194,24 +197,17 @@ def _share_faults(
 
 def _proposal_faults(proposal: Proposal) -> list[str]:
     faults = []
+    for kind, text in ((EndpointId, proposal.id), *([(Name, proposal.dns_name)] if proposal.dns_name else [])):
+        try:
+            kind(text)
+        except InvalidName as invalid:
+            faults.append(str(invalid))
     try:
-        EndpointId(proposal.id)
-    except InvalidName as invalid:
-        faults.append(str(invalid))
-    if not _is_address(proposal.address):
-        faults.append(f"address {proposal.address!r} is no usable IP address and no unix:PATH; resolve names first")
+        read_place(proposal.address)
+    except ValueError as invalid:
+        faults.append(f"address {proposal.address[:60]!r} {invalid}")
     if not (1 <= proposal.port <= 65535 or proposal.address.startswith("unix:")):
         faults.append(f"port is {proposal.port}; it must be from 1 to 65535")
-    if not (math.isfinite(proposal.cost) and proposal.cost >= 0):
-        faults.append(f"cost is {proposal.cost:g}; it must be a number of at least 0 (1 = usual)")
+    if not 0 <= proposal.cost <= HIGHEST_COST:
+        faults.append(f"cost is {proposal.cost:g}; it must be from 0 to {HIGHEST_COST:g} (1 = usual)")
     return faults
-
-
-def _is_address(text: str) -> bool:
-    if text.startswith("unix:"):
-        return len(text) > len("unix:")
-    try:
-        address = read_address(text)
-    except ValueError:
-        return False
-    return int(address) != 0 and not address.is_multicast()

@@ -8,6 +8,7 @@ import re
 
 from netaddr import AddrFormatError, IPAddress, IPNetwork
 
+_LONGEST_PATH = 107  # bytes of a socket's path that a kernel takes
 _PREFIX = re.compile(r"[0-9A-Fa-f:.]+(/[0-9.]{1,15})?")  # netaddr also takes "/+8", "/ 8" and foreign digits
 
 
@@ -30,6 +31,25 @@ def read_prefix(text: str) -> IPNetwork:
     if prefix.value != prefix.first:
         raise ValueError(f"{text} has host bits set; the prefix that holds it is {prefix.cidr}")
     return prefix
+
+
+def read_place(text: str) -> str:
+    """Read where an endpoint is: an address that one machine can have, or ``unix:PATH``; return it in its one spelling.
+
+    Raises ValueError, whose words go on after what the text is for.
+    """
+    if text.startswith("unix:"):
+        path = text.removeprefix("unix:")
+        if not (path.isprintable() and 1 <= len(path.encode()) <= _LONGEST_PATH):
+            raise ValueError(f"must be unix:PATH with a path of 1 to {_LONGEST_PATH} printable bytes")
+        return text
+    try:
+        address = read_address(text)
+    except ValueError:
+        raise ValueError("must be an IP address such as 127.0.0.1 or ::1, or unix:PATH; resolve names first") from None
+    if int(address) == 0 or address.is_multicast():
+        raise ValueError("must be an IP address that one machine has, such as 127.0.0.1 or ::1")
+    return str(address)
 
 
 def write_address(version: int, number: int) -> str:

@@ -11,6 +11,9 @@ from typing import ClassVar, NamedTuple, Self
 _LABELS = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?)*")
 
 
+_LONGEST_PLACE = 255
+
+
 class InvalidName(ValueError):
     """A name outside its grammar; the text says which kind, what is wrong and what would do."""
 
@@ -96,6 +99,15 @@ class NodeId(str):
         if any(unicodedata.category(c) in {"Cc", "Cs"} for c in text):
             raise InvalidName(f"node id {text[:40]!r} holds control characters")
         return super().__new__(cls, text)
+
+
+def place(text: str) -> str:
+    """Check and return a region or zone: any printable text up to 255 characters, empty for unknown."""
+    if len(text) > _LONGEST_PLACE or not text.isprintable():
+        raise InvalidName(
+            f"region or zone {text[:20]!r} is not allowed; it needs up to {_LONGEST_PLACE} printable characters"
+        )
+    return text
 
 
 class NodeGroup(str):

@@ -6,7 +6,7 @@ Knows where things are and to whom they are offered. Does not know how well they
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from xds_server.domain.names import ApplianceName, EndpointId, NodeGroup, NodeId, ServiceName, VirtualNetwork
+from xds_server.domain.names import ApplianceName, EndpointId, NodeGroup, NodeId, ServiceName, VirtualNetwork, place
 from xds_server.domain.policy import Policy
 
 DEFAULT_NETWORK = VirtualNetwork("default")
@@ -14,10 +14,14 @@ DEFAULT_NETWORK = VirtualNetwork("default")
 
 @dataclass(frozen=True, slots=True, order=True)
 class Locality:
-    """Where something stands; empty text is 'unknown'."""
+    """Where something stands; empty text is 'unknown'. Raises InvalidName: what says so may be a stranger."""
 
     region: str = ""
     zone: str = ""
+
+    def __post_init__(self) -> None:
+        place(self.region)
+        place(self.zone)
 
     def distance(self, other: "Locality") -> int:
         """Return 0 within a zone, 1 within a region, 2 beyond (AI_FACTS section 2.5)."""
