@@ -39,6 +39,10 @@ RESPONSE_BYTES = _histogram(
     buckets=(256.0, 1024.0, 4096.0, 16384.0, 65536.0, 262144.0, 1048576.0, 4194304.0),
 )
 ADMISSION_REJECTED = _counter("admission_rejected_total", "Streams refused.", "reason")
+ADMISSION_WAITING = _gauge("admission_waiting_streams", "Streams that wait for their turn to be let in.")
+ORDER_TIMEOUTS = _counter(
+    "order_timeouts_total", "Listeners and routes sent although their clusters were not acknowledged in time."
+)
 UNKNOWN_TYPES = _counter("unknown_type_requests_total", "Requests for types that are not served; ignored.")
 
 # ---- telemetry and forecast

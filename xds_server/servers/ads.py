@@ -5,9 +5,10 @@ there; the protocol itself is ``xds.session``.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import grpc
 import structlog
@@ -16,12 +17,14 @@ from grpc import aio
 from xds_server import metrics
 from xds_server.domain.limits import Limits
 from xds_server.domain.resource import TYPES, ResourceType
+from xds_server.servers.admission import Door, GroupOf, cores
 from xds_server.servers.frames import Framer
 from xds_server.servers.groups import GroupWatch, TypeWatch
 from xds_server.servers.node_status import Nodes, NodeStatus, status_of
 from xds_server.servers.requests import Client, NameSets, RequestReader
 from xds_server.servers.services import handlers
 from xds_server.servers.stream import Stream
+from xds_server.servers.transport import options
 from xds_server.state.cache import GroupCache
 from xds_server.state.watchable import Watchable
 from xds_server.xds.messages import Heard, Refused
@@ -29,10 +32,10 @@ from xds_server.xds.session import Answer, Session
 
 _log = structlog.get_logger(__name__)
 _WATCH_INTERVAL_S: Final = 1.0
-_MANY: Final = 1 << 20
+_DRAIN_TICK_S: Final = 0.02
+T = TypeVar("T")
 
-GroupOf = Callable[[Any], str | None]
-"""The group of a protobuf Node; None, or a PermissionError that says why, refuses the stream."""
+__all__ = ["AdsServer", "Clocks", "GroupOf", "Progress"]
 
 
 class Progress(NamedTuple):
@@ -51,7 +54,11 @@ class Clocks:
 
 
 class AdsServer:
-    """Serves a cache. ``observations`` counts what clients said (answers, coming, going): wait for more, then look."""
+    """Serves a cache.
+
+    ``observations`` counts what clients said (answers, coming, going): wait for more, then look. ``attendance`` counts
+    coming and going alone.
+    """
 
     def __init__(
         self,
@@ -65,11 +72,12 @@ class AdsServer:
         self.now = clocks.now
         self.limits = limits or Limits()
         self.observations: Watchable[int] = Watchable(0)
+        self.attendance: Watchable[int] = Watchable(0)
         self.port = 0
         self._cache = cache
-        self._group_of = group_of
         self._more = tuple(more)
         self._nodes = Nodes(clocks.now, clocks.wall)
+        self._door = Door(self.limits, group_of, lambda node_id: len(self._nodes.streams_of(node_id)), clocks.now)
         self._groups: dict[str, GroupWatch] = {}
         self._sets = NameSets()
         self._framers: dict[tuple[bool, bool], Framer] = {}
@@ -81,7 +89,7 @@ class AdsServer:
 
     async def start(self, listen: str, credentials: grpc.ServerCredentials | None = None) -> int:
         """Open the port (``host:port``, 0 for any, or ``unix:PATH``) and serve; return it. Raises OSError."""
-        server = aio.server(options=_options(self.limits))
+        server = aio.server(options=options(self.limits))
         server.add_generic_rpc_handlers((*handlers(self._stream, self._fetch), *self._more))
         try:
             if credentials is None:
@@ -95,15 +103,30 @@ class AdsServer:
         return self.port
 
     async def stop(self, grace_s: float = 1.0) -> None:
-        """End every stream with UNAVAILABLE, so that clients reconnect at once, and close the port."""
-        for stream in self._nodes.open_streams():
-            assert isinstance(stream, Stream)
-            stream.stop(Refused("UNAVAILABLE", "the server is stopping; reconnect"))
-        if self._server is not None:
-            await self._server.stop(grace_s)
+        """Let nobody in any more, tell connections to go away (GOAWAY), end the streams one after the other, close.
+
+        Streams end with UNAVAILABLE, so that clients go elsewhere at once; no faster than we would let them in again,
+        and within ``drain_s``, so that they are no rush for whoever takes them. ``grace_s``: for what does not end.
+        """
+        self._door.close(_stopping)
+        async with asyncio.TaskGroup() as tasks:
+            if self._server is not None:
+                tasks.create_task(self._server.stop(self.limits.drain_s + grace_s))
+            await self._drain()
         for group in self._groups.values():
             group.close()
         self._groups.clear()
+
+    async def _drain(self) -> None:
+        streams = self._nodes.open_streams()
+        pace = self.limits.admissions_per_core_s * cores() or math.inf
+        seconds = min(self.limits.drain_s, len(streams) / pace)
+        at_once = math.ceil(len(streams) * _DRAIN_TICK_S / seconds) if seconds > _DRAIN_TICK_S else len(streams)
+        for index, stream in enumerate(streams):
+            if index and index % at_once == 0:
+                await asyncio.sleep(_DRAIN_TICK_S)
+            assert isinstance(stream, Stream)
+            stream.stop(_stopping())
 
     async def watch(self) -> None:
         """Look after open streams for ever: unread responses, metrics, memory of those that left."""
@@ -160,6 +183,14 @@ class AdsServer:
                 return held.version if held is not None else None
         return None
 
+    def present(self, node_id: str) -> bool:
+        """Return whether a node has a stream open; cheap, unlike ``nodes``."""
+        return bool(self._nodes.streams_of(node_id))
+
+    def settled(self, kind: ResourceType) -> bool:
+        """Return whether every stream that a change of this type reaches has answered for the newest."""
+        return not any((watch := g.types.get(kind.url)) and watch.behind for g in self._groups.values())
+
     def progress(self, group: str, kind: ResourceType, name: str, version: str) -> Progress:
         """Return how many of a group's connected nodes that want a resource run that version of it."""
         asked = acked = 0
@@ -172,23 +203,8 @@ class AdsServer:
     # ---- what a stream needs (``stream.House``)
 
     def admit(self, client: Client, node: Any) -> GroupWatch:
-        """Return the group of a client. Raises Refused: too many streams, or not allowed in."""
-        if len(self._nodes.streams_of(client.id)) >= self.limits.max_streams_per_node:
-            metrics.ADMISSION_REJECTED.labels("streams").inc()
-            raise Refused(
-                "RESOURCE_EXHAUSTED",
-                f"node {client.id!r} has {self.limits.max_streams_per_node} streams open already"
-                " (limit max_streams_per_node)",
-            )
-        try:
-            name = self._group_of(node)
-            reason = "it belongs to no group of nodes that is served here"
-        except PermissionError as error:
-            name, reason = None, str(error)
-        if name is None:
-            metrics.ADMISSION_REJECTED.labels("group").inc()
-            raise Refused("PERMISSION_DENIED", f"node {client.id!r} is refused: {reason}")
-        return self._group(name)
+        """Return the group of a client. Raises Refused."""
+        return self._group(self._door.admit(client, node))
 
     def _group(self, name: str) -> GroupWatch:
         found = self._groups.get(name)
@@ -213,13 +229,13 @@ class AdsServer:
         """Take note of an admitted stream."""
         self._nodes.join(stream)
         metrics.STREAMS.inc()
-        self._observe()
+        self._attend()
 
     def left(self, stream: Stream) -> None:
         """Take note of its end."""
         self._nodes.leave(stream)
         metrics.STREAMS.dec()
-        self._observe()
+        self._attend()
 
     def observed(self, watch: TypeWatch, answer: Answer) -> None:
         """Take note of an answer; wake the others if it changed what they may have."""
@@ -231,6 +247,10 @@ class AdsServer:
             watch.verdicts = watch.quarantine.revision
             watch.wake_streams()
             self._count_quarantined()
+
+    def _attend(self) -> None:
+        self.attendance.set(self.attendance.value + 1)
+        self._observe()
 
     def _observe(self) -> None:
         """Tell readers once per turn of the event loop, however many answers come in it."""
@@ -246,17 +266,28 @@ class AdsServer:
 
     async def _stream(self, context: Any, delta: bool, only: str) -> None:
         reader = RequestReader(self._sets, self.limits, delta=delta, only=only)
-        try:
-            await Stream(self, reader, context, delta=delta).run()
-        except Refused as refusal:
-            await context.abort(grpc.StatusCode[refusal.code], str(refusal))
+        await self._admitted(Stream(self, reader, context, delta=delta).run, context)
 
     async def _fetch(self, raw: bytes, context: Any, only: str) -> bytes:
-        try:
+        async def answer() -> bytes:
             return self._fetched(raw, only)
+
+        return await self._admitted(answer, context)
+
+    async def _admitted(self, serve: Callable[[], Awaitable[T]], context: Any) -> T:
+        """Serve a client once it is its turn; end with a status whatever goes wrong."""
+        try:
+            await self._door.enter()
+            try:
+                return await serve()
+            finally:
+                self._door.leave()
         except Refused as refusal:
             await context.abort(grpc.StatusCode[refusal.code], str(refusal))
-            raise  # abort has raised
+        except Exception:  # noqa: BLE001 - a fault of ours must not tell a client what we are made of
+            _log.exception("a stream ended by a fault of this server")
+            await context.abort(grpc.StatusCode.INTERNAL, "the server failed here; its log says why")
+        raise AssertionError("abort has raised")
 
     def _fetched(self, raw: bytes, only: str) -> bytes:
         """Answer a unary request as the first SotW request of a stream would be; nothing is remembered of it."""
@@ -273,17 +304,5 @@ class AdsServer:
         return self.framer(delta=False, understands_ttl=client.understands_ttl).join(push)
 
 
-def _options(limits: Limits) -> list[tuple[str, int]]:
-    """Return gRPC's settings (grpc_types.h; the defaults cancel 1,000 of 4,000 clients that come at once)."""
-    return [
-        ("grpc.max_receive_message_length", limits.max_request_bytes),
-        ("grpc.max_send_message_length", -1),
-        ("grpc.so_reuseport", 0),
-        ("grpc.server.max_pending_requests", _MANY),
-        ("grpc.server.max_pending_requests_hard_limit", _MANY),
-        ("grpc.keepalive_time_ms", 60_000),
-        ("grpc.keepalive_timeout_ms", 20_000),
-        ("grpc.keepalive_permit_without_calls", 1),
-        ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
-        ("grpc.http2.max_pings_without_data", 0),
-    ]
+def _stopping() -> Refused:
+    return Refused("UNAVAILABLE", "the server is stopping; reconnect")

@@ -177,6 +177,9 @@ class Stream:
     async def _send_all(self, session: Session) -> None:
         now = self._house.now()
         pushes = session.pushes(now)
+        if session.timeouts:
+            metrics.ORDER_TIMEOUTS.inc(session.timeouts)
+            session.timeouts = 0
         for push in pushes:
             await self._send(push, now)
         assert self._watch is not None

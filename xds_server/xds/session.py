@@ -51,7 +51,7 @@ class Session:
         self._ordered: list[Subscription] = []
         self.id = session_id
         self.subs: dict[str, Subscription] = {}
-        self.timeouts = 0  # how often order gave up waiting
+        self.timeouts = 0  # how often order gave up waiting, since somebody counted
         self.wake_at = _FOREVER
 
     # ---- requests
@@ -108,14 +108,17 @@ class Session:
     def _answered(self, sub: Subscription, flights: list[Flight], request: Request, now: float) -> Answer:
         if not flights:
             return Answer(Heard.ASKED, sub.type)
-        version = flights[-1].version
-        sub.since = now
+        version, stood_rejected = flights[-1].version, bool(sub.error)
         quarantine = self._look(sub.type)[1]
         if request.error is None:
             rejection.accepted(sub, quarantine, flights)
-            return Answer(Heard.ACKED, sub.type, version)
-        names = rejection.rejected(sub, quarantine, flights, request.error, session=self.id, now=now)
-        return Answer(Heard.NACKED, sub.type, version, sub.error, names)
+            answer = Answer(Heard.ACKED, sub.type, version)
+        else:
+            names = rejection.rejected(sub, quarantine, flights, request.error, session=self.id, now=now)
+            answer = Answer(Heard.NACKED, sub.type, version, sub.error, names)
+        if not (stood_rejected and sub.error):
+            sub.since = now
+        return answer
 
     def leave(self) -> None:
         """End: give back what this session was trying."""
@@ -211,7 +214,7 @@ class Session:
         return push
 
     def _launch(self, sub: Subscription, now: float, push: Push) -> Push:
-        if not sub.flights:
+        if not (sub.flights or sub.error):  # what is rejected stays so, since then, whatever else is tried
             sub.since = now
         sub.nonce, sub.sent_version, sub.last_push = push.nonce, push.version, now
         sub.heartbeat_at = now
