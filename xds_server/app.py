@@ -34,8 +34,9 @@ from xds_server.controllers.remember import Recalled, Remember, recall
 from xds_server.controllers.scrape import Scrape
 from xds_server.controllers.weigh import Sources, WeighStep
 from xds_server.decisions.selection import chooser
-from xds_server.domain.names import ServiceName, SubnetId
+from xds_server.domain.names import SubnetId
 from xds_server.domain.policy import Pin
+from xds_server.domain.resource import EDS
 from xds_server.domain.topology import Node, NodeKind, Service
 from xds_server.domain.weights import WeightTable
 from xds_server.ports import Clock, Store, Unavailable
@@ -144,12 +145,12 @@ class ControlPlane:
         )
         self.convergence = ConvergenceView(self.ads, self.cache)
         self.arrive = Arrive(
-            self.publish.published, self.history.samples, self.ads.observations, self._arrived, self.clock
+            self.publish.published,
+            self.history.samples,
+            self.ads.observations,
+            lambda: self.ads.settled(EDS),
+            self.clock,
         )
-
-    def _arrived(self, name: ServiceName) -> bool:
-        service = self.desk.services.value.get(name)
-        return service is None or not self.convergence(service).waiting_for
 
     def _rehearse(self, service: Service, pins: tuple[Pin, ...]) -> WeightTable | None:
         return self.weigh.rehearse(service, pins)

@@ -16,7 +16,8 @@ from xds_server.state.watchable import Watchable, any_newer
 class Arrive:
     """Follows one change at a time: from the sample at its publication to the last ACK of it.
 
-    ``arrived``: whether every client that asks for a service's endpoints runs the newest ones.
+    ``arrived``: whether every client has answered for the newest endpoints; asked with every answer, so it must be
+    cheap.
     """
 
     name = "arrive"
@@ -26,7 +27,7 @@ class Arrive:
         published: Watchable[Mapping[ServiceName, Any]],
         samples: Watchable[Samples | None],
         observations: Watchable[int],
-        arrived: Callable[[ServiceName], bool],
+        arrived: Callable[[], bool],
         clock: Clock,
     ) -> None:
         self._published = published
@@ -35,24 +36,22 @@ class Arrive:
         self._arrived = arrived
         self._clock = clock
         self._seen = (published.revision, -1)
-        self._tables: Mapping[ServiceName, Any] = published.value
-        self._under_way: dict[ServiceName, float] = {}
+        self._set_out_s: float | None = None
 
     async def wait(self) -> None:
-        """Return when something was published, or while something is under way, when a client said something."""
+        """Return when something was published, or, while something is under way, when a client said something."""
         published, observations = self._seen
-        if self._under_way:
-            await any_newer((self._published, published), (self._observations, observations))
-        else:
+        if self._set_out_s is None:
             await self._published.wait_after(published)
+        else:
+            await any_newer((self._published, published), (self._observations, observations))
 
     async def step(self) -> None:
         """Take note of what set out and of what arrived."""
-        self._seen = (self._published.revision, self._observations.revision)
-        sample, tables = self._samples.value, self._published.value
-        if sample is not None and tables is not self._tables:
-            changed = [name for name, table in tables.items() if table is not self._tables.get(name)]
-            self._under_way |= {name: sample.at_s for name in changed if name not in self._under_way}
-        self._tables = tables
-        for name in [name for name in self._under_way if self._arrived(name)]:
-            metrics.SAMPLE_TO_ACK_SECONDS.observe(self._clock.now() - self._under_way.pop(name))
+        before, self._seen = self._seen, (self._published.revision, self._observations.revision)
+        sample, arrived = self._samples.value, self._arrived()
+        if self._set_out_s is not None and arrived:
+            metrics.SAMPLE_TO_ACK_SECONDS.observe(self._clock.now() - self._set_out_s)
+            self._set_out_s = None
+        elif sample is not None and not arrived and self._set_out_s is None and self._seen[0] != before[0]:
+            self._set_out_s = sample.at_s

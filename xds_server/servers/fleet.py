@@ -16,7 +16,7 @@ from xds_server.resources.listeners import listener_name
 from xds_server.resources.nodes import InvalidNode, node_of
 from xds_server.servers.ads import AdsServer
 from xds_server.servers.node_status import NOT_REQUESTED, TypeStatus
-from xds_server.state.watchable import Watchable
+from xds_server.state.watchable import Watchable, any_newer
 
 _REMEMBERED: Final = 100_000
 
@@ -36,7 +36,7 @@ class Fleet:
         self._plan = plan
         self._met: OrderedDict[NodeId, Node] = OrderedDict()
         self._ads: AdsServer | None = None
-        self._seen = -1
+        self._seen = (-1, -1)
 
     def attach(self, ads: AdsServer) -> None:
         """Name the server whose streams tell who is here; once, before it serves."""
@@ -76,18 +76,22 @@ class Fleet:
     # ---- the step of a controller: forget who left
     async def wait(self) -> None:
         """Return when a node came, went or answered."""
-        await self._server.observations.wait_after(self._seen)
+        observations, attendance = self._seen
+        server = self._server
+        await any_newer((server.observations, observations), (server.attendance, attendance))
 
     async def step(self) -> None:
-        """Record who is connected now."""
-        self._seen = self._server.observations.revision
-        statuses = self._server.nodes()
-        present = {id_: node for id_, node in self._met.items() if id_ in statuses and statuses[id_].connected}
-        for id_ in [id_ for id_, status in statuses.items() if not status.connected]:
-            self._met.pop(NodeId(id_), None)
+        """Record who is connected now; answers alone cost nothing here."""
+        before, self._seen = self._seen, (self._server.observations.revision, self._server.attendance.revision)
+        if self._seen[1] != before[1]:
+            self._forget_the_absent()
+        self.changed.set(self.changed.value + 1)
+
+    def _forget_the_absent(self) -> None:
+        present = {id_: node for id_, node in self._met.items() if self._server.present(id_)}
+        self._met = OrderedDict(present)
         if present != self.connected.value:
             self.connected.set(present)
-        self.changed.set(self._seen)
 
     # ---- what the subnet controllers ask (controllers.front_ends.FrontEnds)
     def nodes(self) -> Mapping[NodeId, Node]:

@@ -22,7 +22,7 @@ async def test_the_last_ack_ends_the_walk():
     clock, acked = ManualClock(), set()
     samples = Samples(clock.now() - 0.5, 1.0, (), np.empty((0, len(FIELDS)), np.float32), 1)
     published, observations = Watchable({}), Watchable(0)
-    arrive = Arrive(published, Watchable(samples), observations, acked.__contains__, clock)
+    arrive = Arrive(published, Watchable(samples), observations, lambda: bool(acked), clock)
     count, total = _observed()
     published.set({CHECKOUT: object()})
     await arrive.wait()
