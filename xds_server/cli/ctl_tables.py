@@ -53,13 +53,18 @@ def behind(found: Iterable[pb.Node]) -> Table:
             ago(s.since),
             s.acked_version[:12] or ABSENT,
             s.sent_version[:12] or ABSENT,
-            s.error or ABSENT,
+            _why(n, s),
         ]
         for n in found
         for t, s in sorted(n.types.items())
         if s.state in {pb.SYNC_STATE_PENDING, pb.SYNC_STATE_NACKED}
     ]
     return grid(["NODE", "TYPE", "STATE", ">SINCE", "ACKED", "SENT", "WHY"], rows)
+
+
+def _why(node: pb.Node, status: pb.TypeStatus) -> str:
+    words = status.error or "not answered yet"
+    return words if node.connected else f"disconnected {ago(node.since)} ago; before that: {words}"
 
 
 def unread(found: Iterable[pb.Node]) -> Table:
