@@ -35,8 +35,8 @@ def pinned_rows(endpoints: tuple[EndpointId, ...], pins: Iterable[Pin]) -> dict[
 def overlaid(weights: Ints, pinned: Mapping[int, Pin]) -> Ints:
     """Return the weights with pins in force; rows of weight 0 (no traffic) stay 0.
 
-    A pinned share is of the weight of all endpoints, the others at their fair total: a pin does not move because the
-    law moves somebody else.
+    A pinned share is of the weight of all endpoints. Beside one the others keep their proportions and are brought to
+    their fair total: the pinned weight stays the same number, and the share is kept, wherever the law moves the others.
     """
     rows = [row for row in pinned if weights[row] > 0]
     if not rows:
@@ -54,7 +54,14 @@ def overlaid(weights: Ints, pinned: Mapping[int, Pin]) -> Ints:
         total = others / (1 - whole * scale) if others else FAIR * len(rows)
         for row, share in shared.items():
             out[row] = _bounded(round(share * scale * total), most)
+        _to_fair_total(out, [row for row, w in enumerate(weights.tolist()) if w > 0 and row not in pinned])
     return out
+
+
+def _to_fair_total(out: Ints, free: list[int]) -> None:
+    """Scale the free rows, in place, to sum to ``FAIR`` each on average."""
+    if free and (whole := int(out[free].sum())) != FAIR * len(free):
+        out[free] = np.maximum(np.round(out[free] * (FAIR * len(free) / whole)), 1).astype(np.int64)
 
 
 def unlaid(weights: Ints, rows: Flags) -> Ints:

@@ -22,25 +22,31 @@ def test_pinned_weight_replaces_only_its_own():
 
 
 def test_pinned_share_is_of_all_traffic():
-    """A pinned share of 10 % is a tenth of the total when the others are at their fair total."""
+    """A pinned share of 10 % is a tenth of the total; the others keep their proportions at their fair total."""
     a, b, c, _ = laid(pin("e1", share=0.1))
-    assert (a, c) == (1000, 500)
-    assert b / (b + 2000) == pytest.approx(0.1, abs=1e-3)
+    assert a + c == 2000
+    assert a / c == pytest.approx(2, rel=2e-3)
+    assert b / (a + b + c) == pytest.approx(0.1, abs=1e-3)
+
+
+@pytest.mark.parametrize("law", [(1000, 1000), (1900, 100), (30, 1970), (1, 1)])
+def test_a_pinned_share_holds_wherever_the_law_goes(law):
+    """The pinned weight is the same number, and 90 % of the total, whatever the law gives to the other."""
+    out = overlaid(np.array(law), pinned_rows(IDS[:2], [pin("e0", share=0.9)])).tolist()
+    assert out == [9000, 1000]
 
 
 def test_pinned_share_counts_other_pins():
     """A share is of everything, weights pinned beside it included."""
     a, b, c, _ = laid(pin("e1", share=0.5), pin("e0", weight=4000))
-    assert a == 4000
-    assert b == 4000 + 1000
-    assert c == 500
+    assert (a, b, c) == (4000, 5000, 1000)
 
 
 def test_shares_beyond_the_whole_leave_a_little_to_the_others():
     """Shares that sum to more than one keep their proportions; the others still get something."""
     a, b, c, _ = laid(pin("e0", share=0.9), pin("e1", share=0.6))
     assert a / b == pytest.approx(1.5, rel=1e-3)
-    assert c == 500
+    assert c == 1000
 
 
 def test_everybody_pinned_by_share():
