@@ -43,10 +43,14 @@ from xds_server.ports import Clock, Store, Unavailable
 from xds_server.servers.admin import Admin, serve_admin
 from xds_server.servers.admin_picture import Picture
 from xds_server.servers.ads import AdsServer, Clocks
+from xds_server.servers.certificates import Tls, UnusableCertificates
 from xds_server.servers.convergence import ConvergenceView
+from xds_server.servers.csds import ClientStatus
 from xds_server.servers.fleet import Fleet
+from xds_server.servers.gate import Gate
 from xds_server.servers.http import HttpServer, application
 from xds_server.servers.listening import CannotListen
+from xds_server.servers.lrs import LoadReporting
 from xds_server.servers.sam_grpc import sam_service
 from xds_server.servers.sam_http import sam_routes
 from xds_server.servers.smart_endpoint import SmartEndpoints
@@ -79,11 +83,15 @@ class ControlPlane:
         self.cache = GroupCache()
         self.history = History(settings.telemetry.interval_s)
         self.fleet = Fleet(self.configured.services, self.configured.plan)
+        self.gate = Gate(self.configured.access)
+        self.load_reports = LoadReporting(self.gate.admit_node, clock.wall)
         self.ads = AdsServer(
             self.cache,
-            group_of=self.fleet.group_of,
+            group_of=self.gate.before(self.fleet.group_of),
             clocks=Clocks(clock.now, clock.wall),
             limits=facts.limits(settings),
+            more=(self.load_reports.handler(), ClientStatus(lambda: self.ads, self.cache).handler()),
+            gate=self.gate,
         )
         self.fleet.attach(self.ads)
 
@@ -230,13 +238,14 @@ def _model(path: Path) -> OnnxForecaster | Unavailable:
         return error
 
 
-def _http(plane: ControlPlane, smart: SmartEndpoints, not_ready: Callable[[], list[str]]) -> HttpServer:
+def _http(plane: ControlPlane, smart: SmartEndpoints, not_ready: Callable[[], list[str]], tls: Tls) -> HttpServer:
     app = application(
         sam_routes(plane.subnet_desk),
         not_ready=not_ready,
         select=lambda service, network: smart.choose(service, network).as_json(),
     )
-    return HttpServer(app, plane.settings.listen.http, insecure=plane.settings.insecure)
+    settings = plane.settings
+    return HttpServer(app, settings.listen.http, insecure=settings.insecure, tls=tls.http("http"), gate=plane.gate)
 
 
 def _not_ready(controllers: list[Controller]) -> list[str]:
@@ -259,20 +268,23 @@ async def running(settings: Settings, set_level: Callable[[str], str]) -> AsyncI
         plane = ControlPlane(settings, store, clock, _model(settings.model.path))
         try:
             await plane.compose()
-        except ValueError as error:
-            raise CannotStart(str(error)) from error
+        except (ValueError, Unavailable) as error:
+            raise CannotStart(f"the store {settings.store}: {error}") from error
         await stack.enter_async_context(plane.stats)
         controllers = plane.controllers()
         smart = SmartEndpoints(plane.picture(), chooser(random.Random()))  # noqa: S311 - spreads traffic, guards nothing
         admin = Admin(plane.picture(), plane.desk, smart, set_level)
-        group = await stack.enter_async_context(asyncio.TaskGroup())
         try:
-            http = _http(plane, smart, lambda: _not_ready(controllers))
-            await plane.ads.start(settings.listen.xds)
+            tls = facts.tls(settings)
+            http = _http(plane, smart, lambda: _not_ready(controllers), tls)
+            await plane.ads.start(settings.listen.xds, tls.grpc("xds"))
             stack.push_async_callback(plane.ads.stop)
-            await stack.enter_async_context(serve_admin(admin, settings.listen.admin, sam_service(plane.subnet_desk)))
-        except (CannotListen, OSError, RuntimeError) as error:
+            sam = sam_service(plane.subnet_desk)
+            gated = serve_admin(admin, settings.listen.admin, sam, credentials=tls.grpc("admin"), gate=plane.gate)
+            await stack.enter_async_context(gated)
+        except (CannotListen, UnusableCertificates, OSError, RuntimeError) as error:
             raise CannotStart(str(error)) from error
+        group = await stack.enter_async_context(asyncio.TaskGroup())  # last: it would wrap what is raised above it
         tasks = [group.create_task(controller.run(), name=controller.name) for controller in controllers]
         tasks += [group.create_task(http.run(), name="http"), group.create_task(plane.ads.watch(), name="ads")]
         metrics.LEADER.set(1)

@@ -14,14 +14,19 @@ from typing import Any, Self
 import grpc
 from google.protobuf.message import Message
 
+from xds_server.domain.access import Access
 from xds_server.domain.limits import Limits
 from xds_server.domain.resource import TYPES, Resource
 from xds_server.resources.encode import NotServed, encode
 from xds_server.resources.payloads import MalformedPayload, opened
 from xds_server.resources.validation import InvalidResource, faults
 from xds_server.servers.ads import AdsServer, Clocks, GroupOf
+from xds_server.servers.csds import ClientStatus
+from xds_server.servers.gate import Gate
+from xds_server.servers.lrs import LoadReporting
 from xds_server.servers.node_status import NodeStatus, TypeStatus
 from xds_server.state.cache import GroupCache
+from xds_server.state.watchable import Watchable
 
 __all__ = ["InvalidResource", "Limits", "NodeStatus", "ResourceCache", "TypeStatus", "XdsServer"]
 
@@ -116,7 +121,12 @@ class XdsServer:
         credentials: grpc.ServerCredentials | None = None,
     ) -> None:
         clocks = Clocks(now=time.monotonic, wall=time.time)
-        self.ads = AdsServer(cache.groups, group_of=group_of, clocks=clocks, limits=limits)
+        gate = Gate(Watchable(Access(bound=False)))  # which node a client may be is ``group_of``'s to say
+        more = (
+            LoadReporting(gate.admit_node, time.time).handler(),
+            ClientStatus(lambda: self.ads, cache.groups).handler(),
+        )
+        self.ads = AdsServer(cache.groups, group_of=group_of, clocks=clocks, limits=limits, more=more, gate=gate)
         self._listen = listen
         self._credentials = credentials
         self._stack = AsyncExitStack()

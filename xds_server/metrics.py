@@ -3,6 +3,8 @@
 Knows names (CONTRACTS.md, Metrics). Does not know who counts.
 """
 
+import math
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 REGISTRY = CollectorRegistry(auto_describe=True)
@@ -74,5 +76,9 @@ STORE_COMMIT_SECONDS = _histogram("store_commit_seconds", "One durable transacti
 CONTROLLER_SECONDS = _histogram("controller_run_seconds", "One successful step of a controller.", "controller")
 CONTROLLER_FAILURES = _counter("controller_failures_total", "Failed steps; each is retried.", "controller")
 LEADER = _gauge("leader", "1 while this process decides (always, until replicas come).")
+CERT_EXPIRY_TIMESTAMP_SECONDS = _gauge(
+    "cert_expiry_timestamp_seconds", "When our certificate expires, in seconds since 1970; NaN without TLS."
+)
+CERT_EXPIRY_TIMESTAMP_SECONDS.set(math.nan)
 PROCESS = ProcessCollector(registry=REGISTRY)
 """CPU seconds, memory, open files and start time of this process, under Prometheus's usual names."""

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 from xds_server.config import facts
 from xds_server.config.schema import Settings
+from xds_server.domain.access import Access
 from xds_server.domain.names import ServiceName
 from xds_server.domain.subnets import SubnetPlan
 from xds_server.domain.topology import Service
 from xds_server.state.watchable import Watchable
 
 Services = Mapping[ServiceName, Service]
-_RELOADED = {"services", "appliances", "pools", "quotas", "security_profiles"}
+_RELOADED = {"services", "appliances", "pools", "quotas", "security_profiles", "roles"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,19 +24,24 @@ class Configured:
 
     services: Watchable[Services]
     plan: Watchable[SubnetPlan]
+    access: Watchable[Access]
 
     @classmethod
     def of(cls, settings: Settings) -> "Configured":
         """Begin with these settings."""
-        return cls(Watchable(facts.services(settings)), Watchable(facts.plan(settings)))
+        return cls(
+            Watchable(facts.services(settings)), Watchable(facts.plan(settings)), Watchable(facts.access(settings))
+        )
 
     def reload(self, settings: Settings) -> None:
-        """Take services, appliances, pools and quotas from new settings; equal ones are silent."""
-        services, plan = facts.services(settings), facts.plan(settings)
+        """Take services, appliances, pools, quotas and roles from new settings; equal ones are silent."""
+        services, plan, access = facts.services(settings), facts.plan(settings), facts.access(settings)
         if services != self.services.value:
             self.services.set(services)
         if plan != self.plan.value:
             self.plan.set(plan)
+        if access != self.access.value:
+            self.access.set(access)
 
 
 def needs_restart(before: Settings, after: Settings) -> list[str]:

@@ -9,11 +9,13 @@ from xds_server.config.networks import AppliancePart, PoolPart
 from xds_server.config.schema import Settings
 from xds_server.config.services import EndpointPart, ServicePart
 from xds_server.decisions.provisioning import Patience
+from xds_server.domain.access import Access
 from xds_server.domain.limits import Limits
 from xds_server.domain.names import ApplianceName, EndpointId, PoolName, ServiceName, VirtualNetwork
 from xds_server.domain.policy import Failover, Guardrails, Policy, Preference, Thresholds
 from xds_server.domain.subnets import Block, Pool, SubnetPlan
 from xds_server.domain.topology import Appliance, Endpoint, Locality, Service, Upstream
+from xds_server.servers.certificates import Certificates, Paths, Tls
 
 
 def services(settings: Settings) -> Mapping[ServiceName, Service]:
@@ -39,6 +41,20 @@ def patience(settings: Settings) -> Patience:
 def limits(settings: Settings) -> Limits:
     """Return the bounds of the xDS server."""
     return Limits(**settings.limits.model_dump())
+
+
+def access(settings: Settings) -> Access:
+    """Return who may do what."""
+    return Access(settings.roles, settings.tls.nodes if settings.tls else {})
+
+
+def tls(settings: Settings) -> Tls:
+    """Return which ports speak TLS, and with what; Unix sockets never do. Raises servers' UnusableCertificates."""
+    part = settings.tls
+    if part is None:
+        return Tls()
+    ports = [name for name in part.listeners if not getattr(settings.listen, name).startswith("unix:")]
+    return Tls(Certificates(Paths(part.certificate, part.key, part.client_ca)), ports)
 
 
 def _service(part: ServicePart) -> Service:

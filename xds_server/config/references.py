@@ -21,13 +21,14 @@ def dangling(raw: Mapping[str, object]) -> list[Fault]:
 
 def exposed(settings: Settings) -> list[Fault]:
     """Return listening addresses that strangers could reach without TLS, unless ``insecure`` wants that."""
+    proved = settings.tls.listeners if settings.tls else ()
     return [
         (
             ("listen", name),
-            f"{address} is not a loopback address and TLS is not configured; use 127.0.0.1 or --insecure",
+            f"{address} is not a loopback address and TLS is not configured; add tls:, use 127.0.0.1 or --insecure",
         )
         for name, address in settings.listen.model_dump().items()
-        if not (settings.insecure or address.startswith("unix:") or is_loopback(address))
+        if not (settings.insecure or name in proved or address.startswith("unix:") or is_loopback(address))
     ]
 
 

@@ -19,6 +19,7 @@ from xds_server.config.networks import (
     RegistryPart,
     SubnetsPart,
 )
+from xds_server.config.security import Roles, TlsPart
 from xds_server.config.services import ServicePart
 from xds_server.config.words import Directory, Label, Listen, Network, Part, Seconds
 
@@ -81,6 +82,8 @@ class Settings(BaseSettings):
 
     listen: ListenPart = ListenPart()
     insecure: bool = False
+    tls: TlsPart | None = None
+    roles: Roles = Field(default_factory=dict)
     store: Annotated[str, Field(pattern=r"^sqlite:///.+")] = "sqlite:///var/xds-server.db"
     model: ModelPart = Field(default_factory=ModelPart)
     telemetry: TelemetryPart = TelemetryPart()

@@ -12,13 +12,17 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from xds_server.domain.access import Access
 from xds_server.pb.admin.v1 import admin_pb2, admin_pb2_grpc
 from xds_server.servers.admin_picture import Picture
 from xds_server.servers.admin_read import ChangeLog, Reading
 from xds_server.servers.admin_watch import Watching
 from xds_server.servers.admin_write import Desk, SetLevel, Writing
+from xds_server.servers.gate import Gate
+from xds_server.servers.listening import told_plainly
 from xds_server.servers.refusals import RefusalInterceptor
 from xds_server.servers.smart_endpoint import SmartEndpoints
+from xds_server.state.watchable import Watchable
 
 GRACE_S = 1.0
 MOST_BYTES = 32 * 1024 * 1024
@@ -47,13 +51,19 @@ class Extra:
 
 
 @asynccontextmanager
-async def serve_admin(admin: Admin, address: str, *extras: Extra) -> AsyncIterator[int]:
+async def serve_admin(
+    admin: Admin,
+    address: str,
+    *extras: Extra,
+    credentials: grpc.ServerCredentials | None = None,
+    gate: Gate | None = None,
+) -> AsyncIterator[int]:
     """Serve until the block is left; yields the port (0 for ``unix:PATH``).
 
-    Raises RuntimeError when the address cannot be bound.
+    ``credentials``: TLS; ``gate``: who may what. Raises CannotListen.
     """
     server = grpc.aio.server(
-        interceptors=[RefusalInterceptor()],
+        interceptors=[gate or Gate(Watchable(Access())), RefusalInterceptor()],
         options=[("grpc.max_receive_message_length", MOST_BYTES), ("grpc.so_reuseport", 0)],
     )
     names = [ADMIN, *(extra.name for extra in extras)]
@@ -63,7 +73,8 @@ async def serve_admin(admin: Admin, address: str, *extras: Extra) -> AsyncIterat
     told = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(told, server)
     reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
-    port = server.add_insecure_port(address)
+    with told_plainly(address):
+        port = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
     await server.start()
     for name in ("", *names):
         await told.set(name, health_pb2.HealthCheckResponse.SERVING)

@@ -29,6 +29,7 @@ from xds_server.state.cache import GroupCache
 from xds_server.state.watchable import Watchable
 from xds_server.xds.messages import Heard, Refused
 from xds_server.xds.session import Answer, Session
+from xds_server.xds.subscription import Subscription
 
 _log = structlog.get_logger(__name__)
 _WATCH_INTERVAL_S: Final = 1.0
@@ -68,6 +69,7 @@ class AdsServer:
         clocks: Clocks,
         limits: Limits | None = None,
         more: Iterable[grpc.GenericRpcHandler] = (),
+        gate: aio.ServerInterceptor | None = None,
     ) -> None:
         self.now = clocks.now
         self.limits = limits or Limits()
@@ -76,6 +78,7 @@ class AdsServer:
         self.port = 0
         self._cache = cache
         self._more = tuple(more)
+        self._gates = (gate,) if gate is not None else ()
         self._nodes = Nodes(clocks.now, clocks.wall)
         self._door = Door(self.limits, group_of, lambda node_id: len(self._nodes.streams_of(node_id)), clocks.now)
         self._groups: dict[str, GroupWatch] = {}
@@ -89,7 +92,7 @@ class AdsServer:
 
     async def start(self, listen: str, credentials: grpc.ServerCredentials | None = None) -> int:
         """Open the port (``host:port``, 0 for any, or ``unix:PATH``) and serve; return it. Raises OSError."""
-        server = aio.server(options=options(self.limits))
+        server = aio.server(interceptors=self._gates, options=options(self.limits))
         server.add_generic_rpc_handlers((*handlers(self._stream, self._fetch), *self._more))
         try:
             if credentials is None:
@@ -174,14 +177,15 @@ class AdsServer:
         """Return every node that is, or within five minutes was, connected."""
         return self._nodes.status()
 
+    def asked(self, node_id: str, kind: ResourceType, name: str) -> Subscription | None:
+        """Return the newest subscription of a node that wants a resource."""
+        return self._nodes.asked(node_id, kind, name)
+
     def acked(self, node_id: str, kind: ResourceType, name: str) -> str | None:
         """Return the version of a resource that a connected node is known to run, or None."""
-        for stream in reversed(self._nodes.streams_of(node_id)):
-            sub = stream.subscription(kind)
-            if sub is not None and sub.wish.wants(name):
-                held = sub.acked(name)
-                return held.version if held is not None else None
-        return None
+        sub = self.asked(node_id, kind, name)
+        held = sub.acked(name) if sub is not None else None
+        return held.version if held is not None else None
 
     def present(self, node_id: str) -> bool:
         """Return whether a node has a stream open; cheap, unlike ``nodes``."""

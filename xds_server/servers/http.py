@@ -7,6 +7,7 @@ the parts say.
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Annotated, Any
 
@@ -15,11 +16,16 @@ from fastapi import APIRouter, FastAPI, Query, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from prometheus_client.exposition import choose_encoder
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from xds_server.domain.access import Access
 from xds_server.metrics import REGISTRY
 from xds_server.servers import pages, problems
+from xds_server.servers.gate import CALLER, Gate, HttpGate
+from xds_server.servers.identity import caller_with
 from xds_server.servers.listening import listen
 from xds_server.servers.problems import Problem, documented
+from xds_server.state.watchable import Watchable
 from xds_server.version import __version__
 
 MAX_BODY_BYTES = 64 * 1024
@@ -155,16 +161,36 @@ class _Server(uvicorn.Server):
         yield
 
 
+class Connection(H11Protocol):
+    """One connection; it knows who is at the other end."""
+
+    def connection_made(self, transport: Any) -> None:
+        """Note the caller for every request that comes on it."""
+        super().connection_made(transport)
+        tls = transport.get_extra_info("ssl_object")
+        caller = caller_with(tls.getpeercert() if tls else None, self.client[0] if self.client else "local")
+        self.app_state = {**self.app_state, CALLER: caller}
+
+
 class HttpServer:
     """Serves an application on a socket of its own; ``port`` (0 for a Unix socket) is known before it runs."""
 
-    def __init__(self, app: Any, address: str, *, insecure: bool = False) -> None:
-        """Bind; raises listening.CannotListen. ``app``: an ASGI application."""
-        self._socket = listen(address, insecure=insecure)
+    def __init__(
+        self,
+        app: Any,
+        address: str,
+        *,
+        insecure: bool = False,
+        tls: ssl.SSLContext | None = None,
+        gate: Gate | None = None,
+    ) -> None:
+        """Bind; raises listening.CannotListen. ``app``: an ASGI application; ``gate``: who may what of it."""
+        self._socket = listen(address, insecure=insecure or tls is not None)
         self.port = 0 if self._socket.family == socket.AF_UNIX else int(self._socket.getsockname()[1])
         config = uvicorn.Config(
-            app,
-            http="h11",
+            HttpGate(app, gate or Gate(Watchable(Access()))),
+            http=Connection,
+            ssl_context_factory=None if tls is None else lambda _config, _default: tls,
             ws="none",
             lifespan="off",
             log_config=None,

@@ -17,7 +17,7 @@ _KEEP_MOST: Final = 10_000
 
 @dataclass(frozen=True, slots=True)
 class TypeStatus:
-    """One type at one node. ``since``: seconds since 1970 of the last push or answer; ``error``: the client's words.
+    """One type at one node. ``since``: when it came to stand so, in seconds since 1970; ``error``: the client's words.
 
     While something waits for its turn (make before break), ``error`` says what for.
     """
@@ -81,6 +81,11 @@ class Nodes:
     def open_streams(self) -> list[OpenStream]:
         """Return every open stream."""
         return [stream for entry in self._entries.values() for stream in entry.streams]
+
+    def asked(self, node_id: str, kind: ResourceType, name: str) -> Subscription | None:
+        """Return the newest subscription of a node that wants a resource."""
+        subs = (stream.subscription(kind) for stream in reversed(self.streams_of(node_id)))
+        return next((sub for sub in subs if sub is not None and sub.wish.wants(name)), None)
 
     def join(self, stream: OpenStream) -> None:
         """A stream opened."""

@@ -3,7 +3,7 @@
 Knows gRPC's names of them. Does not know what a method does.
 """
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
 import grpc
@@ -38,6 +38,13 @@ ServeStream = Callable[[Any, bool, str], Awaitable[None]]
 """(context, delta, type URL or nothing on ADS)."""
 ServeFetch = Callable[[bytes, Any, str], Awaitable[bytes]]
 """(request, context, type URL)."""
+
+
+def methods() -> Iterator[str]:
+    """Yield the full name of every method, ``/package.Service/Method``."""
+    yield from (f"/{_AGGREGATED}/{name}" for name in ("StreamAggregatedResources", "DeltaAggregatedResources"))
+    for service in SERVICES:
+        yield from (f"/{service.name}/{kind}{service.noun}" for kind in service.kinds)
 
 
 def handlers(stream: ServeStream, fetch: ServeFetch) -> Iterable[grpc.GenericRpcHandler]:

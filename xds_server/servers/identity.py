@@ -1,0 +1,45 @@
+"""Identity: who stands behind a connection, as far as its transport proves it.
+
+Knows gRPC's authentication context and Python's peer certificates. Does not know who may do what.
+"""
+
+from collections.abc import Mapping
+from contextvars import ContextVar
+from typing import Any, Final
+from urllib.parse import unquote
+
+from xds_server.domain.access import Caller
+
+CALLING: Final[ContextVar[Caller]] = ContextVar("caller")
+"""The caller of the RPC or request that is served; the gate sets it, nobody else does."""
+_ALTERNATIVE: Final = ("URI", "DNS", "email")
+
+
+def caller_of(context: Any) -> Caller:
+    """Return the caller of an RPC (a grpc.aio servicer context)."""
+    proof: Mapping[str, Any] = context.auth_context()
+    peer = _host(context.peer())
+    if b"ssl" not in proof.get("transport_security_type", ()):
+        return Caller(peer)
+    uris = [_text(name) for name in proof.get("x509_uri", ())]  # first: they say who, the others say where
+    others = [_text(name) for name in proof.get("x509_subject_alternative_name", ())]
+    return Caller(peer, proved=True, names=tuple(dict.fromkeys((*uris, *others))))
+
+
+def caller_with(certificate: Mapping[str, Any] | None, peer: str) -> Caller:
+    """Return the caller behind a connection with this peer certificate, as ``SSLObject.getpeercert`` tells it."""
+    if certificate is None:
+        return Caller(peer)
+    alternatives = certificate.get("subjectAltName", ())
+    names = [text for kind in _ALTERNATIVE for found, text in alternatives if found == kind]
+    return Caller(peer, proved=True, names=tuple(dict.fromkeys(names)))
+
+
+def _text(name: bytes) -> str:
+    return name.decode("utf-8", "replace")
+
+
+def _host(peer: str) -> str:
+    """Return the address in gRPC's name of a peer, without its port."""
+    kind, _, address = unquote(peer).partition(":")
+    return "local" if kind == "unix" else address.rpartition(":")[0].strip("[]")
