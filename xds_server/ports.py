@@ -3,9 +3,9 @@
 Knows what is asked and which error may come back. Does not know who answers.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,8 @@ from xds_server.domain.names import SubnetId
 from xds_server.domain.subnets import Block
 from xds_server.domain.telemetry import CounterPage
 from xds_server.domain.topology import Node
+
+T = TypeVar("T")
 
 
 class Unavailable(Exception):
@@ -72,6 +74,10 @@ class Conflict(Exception):
     """A write expected an older generation than the store holds; the text says which and what to do."""
 
 
+class Unreadable(ValueError):
+    """A document of the store has another shape than this version knows; the text says which and what to do."""
+
+
 class Overlap(Exception):
     """The database refused a block because it overlaps another's."""
 
@@ -84,6 +90,16 @@ class Document:
     key: str
     body: Mapping[str, object]
     generation: int = 0
+
+    def read(self, reader: Callable[[str, Mapping[str, Any]], T]) -> T:
+        """Return what ``reader`` makes of key and body; raises Unreadable for whatever it stumbles over."""
+        try:
+            return reader(self.key, self.body)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            raise Unreadable(
+                f"{self.kind} {self.key!r} in the store cannot be read ({type(error).__name__}: {error}): damaged, or "
+                "written by a newer version; start that version, or restore a backup"
+            ) from error
 
 
 @dataclass(frozen=True, slots=True)

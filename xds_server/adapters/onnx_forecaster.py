@@ -123,7 +123,7 @@ def _card(path: Path) -> _Card:
     try:
         card = json.loads(text)
         return _Card(str(card["name"]), str(card["version"]), str(card["sha256"]), card)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise Unavailable("malformed", f"{path} is no model card ({error!r}); {_RETRAIN}") from error
 
 

@@ -49,6 +49,7 @@ INSERT INTO counter VALUES (0);
 _INDEX = "CREATE INDEX IF NOT EXISTS ends ON changes (subject) WHERE after IS NULL"  # older files get it, too
 _ENDED = "SELECT 1 FROM changes WHERE subject = ? AND after IS NULL LIMIT 1"
 _LOCK_WAIT_S = 2.0
+_DAMAGED = {"SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_ERROR"}
 _NO_REVISION = 2**63 - 1  # SQLite's largest integer
 
 
@@ -225,9 +226,15 @@ def _told_plainly(path: str) -> Iterator[None]:
     except sqlite3.Error as error:
         if "locked" in str(error):
             raise Unavailable("locked", f"{path} is in use by another process; stop it or use another file") from error
-        raise Unavailable("database", f"{path}: {error}") from error
+        damaged = getattr(error, "sqlite_errorname", "") in _DAMAGED
+        remedy = (
+            "restore a backup, or move the file away to begin anew" if damaged else "check its disk and permissions"
+        )
+        raise Unavailable("database", f"{path}: {error}; {remedy}") from error
     except OSError as error:
         raise Unavailable("file", f"{path}: {error.strerror}; check its directory and permissions") from error
+    except ValueError as error:
+        raise Unavailable("database", f"{path!r} holds what cannot be read: {error}; restore a backup") from error
 
 
 def _statements(script: str) -> Iterator[str]:

@@ -72,10 +72,10 @@ class Part(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def no_truth(cls, value: object) -> object:
-        """Refuse true and false, which Python counts as 1 and 0; no part has a switch."""
-        if isinstance(value, bool):
-            raise ValueError("neither true nor false is expected here; write a number, or put the text in quotes")  # noqa: TRY004 - pydantic's
+    def no_truth(cls, value: object, info: ValidationInfo) -> object:
+        """Refuse true and false, which Python counts as 1 and 0, except where there is a switch."""
+        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
+            raise ValueError("neither true nor false is expected here; write a number, or put the text in quotes")
         return value
 
 

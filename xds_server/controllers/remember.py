@@ -15,13 +15,14 @@ from xds_server.ports import Batch, Document, Store
 from xds_server.state.watchable import Watchable
 
 KIND: Final = "weights"
+_HIGHEST: Final = 2**32 - 1
 Tables = Mapping[ServiceName, WeightTable]
 Recalled = Mapping[ServiceName, Mapping[EndpointId, int]]
 
 
 async def recall(store: Store) -> Recalled:
-    """Return the weights that were published last, before any restart."""
-    return {ServiceName(d.key): _weights(d.body) for d in await store.load(KIND)}
+    """Return the weights that were published last, before any restart. Raises ports.Unreadable."""
+    return dict([d.read(_weights) for d in await store.load(KIND)])
 
 
 class Remember:
@@ -63,8 +64,11 @@ def _document(table: WeightTable) -> Document:
     return Document(KIND, table.service, {"weights": weights})
 
 
-def _weights(body: Mapping[str, Any]) -> dict[EndpointId, int]:
-    return {EndpointId(endpoint): int(weight) for endpoint, weight in body["weights"].items()}
+def _weights(key: str, body: Mapping[str, Any]) -> tuple[ServiceName, dict[EndpointId, int]]:
+    weights = {EndpointId(endpoint): int(weight) for endpoint, weight in body["weights"].items()}
+    if not all(0 <= weight <= _HIGHEST for weight in weights.values()):
+        raise ValueError("a weight is negative or beyond what Envoy takes")
+    return ServiceName(key), weights
 
 
 def _table(service: ServiceName, weights: Mapping[EndpointId, int]) -> WeightTable:

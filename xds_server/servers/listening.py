@@ -25,7 +25,7 @@ def listen(address: str, *, insecure: bool = False) -> socket.socket:
     if not (insecure or read_address(host).is_loopback()):
         raise CannotListen(f"{address} is not a loopback address; use 127.0.0.1, or --insecure to be open to strangers")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with _told_plainly(address), contextlib.ExitStack() as undo:
+    with told_plainly(address), contextlib.ExitStack() as undo:
         sock = undo.enter_context(socket.socket(family, socket.SOCK_STREAM))
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((host, port))
@@ -44,7 +44,7 @@ def _split(address: str) -> tuple[str, int]:
 
 
 def _listen_at_path(path: str) -> socket.socket:
-    with _told_plainly(path):
+    with told_plainly(path):
         if Path(path).is_socket():
             Path(path).unlink()
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -55,8 +55,11 @@ def _listen_at_path(path: str) -> socket.socket:
 
 
 @contextlib.contextmanager
-def _told_plainly(address: str) -> Iterator[None]:
+def told_plainly(address: str) -> Iterator[None]:
+    """Turn what goes wrong in binding an address, also within gRPC, into CannotListen."""
     try:
         yield
+    except RuntimeError as error:  # gRPC's, whose words say nothing
+        raise CannotListen(f"cannot listen on {address}; stop who does, or choose another") from error
     except (OSError, OverflowError) as error:
         raise CannotListen(f"cannot listen on {address}: {error}; stop who does, or choose another") from error

@@ -100,7 +100,7 @@ class Ledger:
     async def _reload(self) -> None:
         documents = await self._store.load(KIND)
         self._generations = {SubnetId(d.key): d.generation for d in documents}
-        loaded = {SubnetId(d.key): from_body(d.key, d.body) for d in documents}
+        loaded = {SubnetId(d.key): d.read(from_body) for d in documents}
         self.tally = Tally()
         for allocation in loaded.values():
             self.tally.replace(None, allocation)
