@@ -5,16 +5,18 @@ Knows which knob a request means and who asks. Does not know what the knob does.
 
 from collections.abc import Callable
 from typing import Protocol
-from urllib.parse import unquote
 
 from xds_server.decisions import knobs
+from xds_server.domain.names import is_one_line
 from xds_server.domain.operation import Order, Outcome
 from xds_server.domain.refusal import Kind, Refusal
 from xds_server.domain.topology import Locality
 from xds_server.pb.admin.v1 import admin_pb2 as pb
 from xds_server.servers import admin_words as words
+from xds_server.servers.identity import caller_of
 from xds_server.servers.refusals import Context
 
+LONGEST_REASON = 500
 LEVELS = ("debug", "info", "warning", "error")
 SetLevel = Callable[[str], str]
 """Sets the process's log level; returns the one before."""
@@ -142,21 +144,20 @@ class _EndpointWrite(_Write, Protocol):
 
 
 def _order(request: _Write, context: Context, action: str) -> Order:
+    if len(request.reason) > LONGEST_REASON or not is_one_line(request.reason):
+        raise Refusal(Kind.INVALID, f"the reason must be one line of at most {LONGEST_REASON} characters")
     expected = request.expected_generation if request.HasField("expected_generation") else None
     return Order(actor_of(context), action, request.reason, request.dry_run, expected)
 
 
 def actor_of(context: Context) -> str:
-    """Return who calls: the user name that xdsctl sends, and where from. Unproven until identities are checked."""
+    """Return who calls and where from: the name that a certificate proves, else the user name that xdsctl sends."""
+    caller = caller_of(context)
+    if caller.names:
+        return f"{caller.names[0][:200]}@{caller.peer}"
     metadata = dict(context.invocation_metadata() or ())
     name = str(metadata.get("xds-actor", "")) or "unknown"
-    return f"{name[:64]}@{_host(context.peer())}"
-
-
-def _host(peer: str) -> str:
-    """Return the address in gRPC's name of a peer, without its port."""
-    kind, _, address = unquote(peer).partition(":")
-    return "local" if kind == "unix" else address.rpartition(":")[0].strip("[]")
+    return f"{name[:64]}@{caller.peer}"
 
 
 def _answer(outcome: Outcome, order: Order, endpoint: str = "") -> pb.WriteResponse:

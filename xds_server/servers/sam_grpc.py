@@ -20,6 +20,7 @@ from xds_server.pb.sam.v1 import sam_pb2 as pb
 from xds_server.pb.sam.v1 import sam_pb2_grpc
 from xds_server.servers.admin import Extra
 from xds_server.servers.admin_words import timestamp
+from xds_server.servers.admin_write import actor_of
 from xds_server.servers.refusals import Context, Declined
 from xds_server.servers.subnet_desk import Objected, SubnetDesk, UnknownSubnet
 from xds_server.state.waiting import Abandoned, Full, Mismatch, Refused
@@ -33,6 +34,7 @@ _LONGEST_KEY: Final = 255
 _PHASES: Final[Mapping[int, Phase | None]] = {pb.Phase.Value(f"PHASE_{p.value.upper()}"): p for p in Phase} | {
     pb.PHASE_UNSPECIFIED: None
 }
+_WAITS: Final[Mapping[int, int]] = {number: number for number in pb.Wait.values()}
 _STRATEGIES: Final[Mapping[int, Strategy | None]] = {
     pb.STRATEGY_UNSPECIFIED: None,
     pb.STRATEGY_FIRST_FIT: Strategy.FIRST_FIT,
@@ -56,11 +58,11 @@ class SubnetAllocationManager:
 
     async def RequestSubnet(self, request: pb.RequestSubnetRequest, _: Context) -> pb.RequestSubnetResponse:  # noqa: N802 - gRPC's
         """Grant a subnet; wait until it serves if so asked."""
-        wait_s = _wait_s(request)
+        wait, wait_s = _known("wait", _WAITS, request.wait), _wait_s(request)
         started = asyncio.get_running_loop().time()
         with _refusals():
             granted = await self._desk.request(_wish(request), _key(request), max(wait_s, DURABLE_S))
-        if request.wait == pb.WAIT_ACTIVE:
+        if wait == pb.WAIT_ACTIVE:
             left_s = wait_s - (asyncio.get_running_loop().time() - started)
             latest = await self._desk.settled(granted.id, max(0.0, left_s))
             if latest:  # what is gone by now was a success once: its answer stays as it was
@@ -73,7 +75,7 @@ class SubnetAllocationManager:
         """Give a subnet back."""
         subnet = SubnetId(request.subnet_id)
         with _refusals():
-            left = await self._desk.release(subnet, f"grpc {context.peer()}")
+            left = await self._desk.release(subnet, actor_of(context))
         return pb.ReleaseSubnetResponse(subnet=self._subnet(left) if left else pb.Subnet(subnet_id=subnet))
 
     async def ListSubnets(self, request: pb.ListSubnetsRequest, _: Context) -> pb.ListSubnetsResponse:  # noqa: N802 - gRPC's

@@ -15,6 +15,7 @@ from xds_server.domain.names import InvalidName, SubnetId
 from xds_server.domain.reason import Reason
 from xds_server.domain.subnets import Allocation, Phase
 from xds_server.servers import subnet_words as words
+from xds_server.servers.identity import CALLING
 from xds_server.servers.problems import FieldFault, Problem, documented
 from xds_server.servers.subnet_desk import Objected, SubnetDesk, UnknownSubnet
 from xds_server.state.waiting import Abandoned, Full, Mismatch, Refused
@@ -22,7 +23,6 @@ from xds_server.state.waiting import Abandoned, Full, Mismatch, Refused
 DURABLE_S = 10.0
 """An answer is given only once it is durable; so long the store may take, however short the caller's patience."""
 _KEY = re.compile(r"[\x21-\x7e]([\x20-\x7e]{0,253}[\x21-\x7e])?")
-_ACTOR = "http"
 
 
 class Wait(StrEnum):
@@ -83,10 +83,16 @@ def sam_routes(desk: SubnetDesk) -> APIRouter:
 
 async def _released(desk: SubnetDesk, subnet: SubnetId) -> words.ReleaseAnswer:
     try:
-        return words.release_answer(subnet, await desk.release(subnet, _ACTOR))
+        return words.release_answer(subnet, await desk.release(subnet, _actor()))
     except UnknownSubnet:
         detail = f"no subnet has the id {subnet}; GET /subnets/status lists those there are"
         raise Problem(404, "unknown_subnet", detail) from None
+
+
+def _actor() -> str:
+    """Return who calls, as far as a certificate proves it."""
+    caller = CALLING.get(None)
+    return f"{caller.names[0][:200]}@{caller.peer}" if caller and caller.names else "http"
 
 
 async def _granted(desk: SubnetDesk, body: words.RequestBody, key: str | None, timeout_s: float) -> Allocation:
