@@ -152,5 +152,5 @@ class XdsServer:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End every stream and close the port."""
-        await self._stack.__aexit__(kind, error, trace)
+        """End every stream and close the port; the block's own error goes on as it is, in no group."""
+        await self._stack.aclose()

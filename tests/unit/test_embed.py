@@ -4,7 +4,7 @@ import pytest
 from envoy.service.discovery.v3 import discovery_pb2
 
 from tests.fakes.xds_client import assignment, cluster
-from xds_server import ResourceCache
+from xds_server import ResourceCache, XdsServer
 from xds_server.domain.resource import CDS, EDS
 from xds_server.embed import InvalidResource, Limits
 
@@ -62,3 +62,17 @@ def test_limits_must_make_sense() -> None:
     """A negative limit is refused by name."""
     with pytest.raises(ValueError, match="debounce_s"):
         Limits(debounce_s=-1)
+
+
+@pytest.mark.parametrize("name", ["q\nx", "x" * 2000, "tab\there"])
+def test_names_that_nobody_could_ask_for_are_refused(name: str) -> None:
+    """A resource's name follows the rule of names in requests, so that whatever is set can be subscribed to."""
+    with pytest.raises(InvalidResource, match="no client could ask for this name"):
+        ResourceCache().replace("g", [cluster(name)])
+
+
+async def test_the_blocks_own_error_arrives_as_it_is() -> None:
+    """A host program catches its own exceptions around `async with XdsServer(...)`, not groups of them."""
+    with pytest.raises(KeyError, match="mine"):
+        async with XdsServer(ResourceCache(), listen="127.0.0.1:0", group_of=lambda _: "g"):
+            raise KeyError("mine")

@@ -96,16 +96,21 @@ class NodeId(str):
             raise InvalidName("node id is empty; set node.id in the bootstrap")
         if len(text.encode("utf-8", "surrogatepass")) > 1024:
             raise InvalidName(f"node id {text[:20]!r}... is longer than 1024 bytes")
-        if any(unicodedata.category(c) in {"Cc", "Cs"} for c in text):
+        if not is_one_line(text):
             raise InvalidName(f"node id {text[:40]!r} holds control characters")
         return super().__new__(cls, text)
 
 
+def is_one_line(text: str) -> bool:
+    """Return whether a text holds neither control characters nor halves of characters."""
+    return not any(unicodedata.category(c) in {"Cc", "Cs"} for c in text)
+
+
 def place(text: str) -> str:
-    """Check and return a region or zone: any printable text up to 255 characters, empty for unknown."""
-    if len(text) > _LONGEST_PLACE or not text.isprintable():
+    """Check and return a region or zone: one line of up to 255 characters, empty for unknown."""
+    if len(text) > _LONGEST_PLACE or not is_one_line(text):
         raise InvalidName(
-            f"region or zone {text[:20]!r} is not allowed; it needs up to {_LONGEST_PLACE} printable characters"
+            f"region or zone {text[:20]!r} is not allowed; it is one line of up to {_LONGEST_PLACE} characters"
         )
     return text
 

@@ -11,12 +11,15 @@ from typing import Any, Final, NamedTuple
 from envoy.service.discovery.v3 import discovery_pb2
 from google.protobuf.message import Message
 
+from xds_server.domain.names import is_one_line
 from xds_server.domain.resource import CDS, ECDS, EDS, INTERFACE, RDS, SDS, TYPES, VHDS, Resource
 from xds_server.resources.payloads import opened, visited
 
 _PREFIX: Final = "type.googleapis.com/"
 _NAME_FIELD: Final = {EDS.url: "cluster_name", INTERFACE.url: "subnet_id"}
 """Where a message keeps its name, if not in ``name``."""
+_LONGEST_NAME: Final = 1024
+"""In bytes, as for the names in requests."""
 
 
 class NotServed(ValueError):
@@ -146,4 +149,10 @@ def _name(message: Any, type_url: str, alias: str) -> str:
         raise NotServed(f"a {TYPES[type_url].short} resource is named {own!r} but its wrapper says {alias!r}; use one")
     if not (alias or own):
         raise NotServed(f"a {TYPES[type_url].short} resource has no name; set {field}")
-    return alias or own
+    name = alias or own
+    if len(name.encode("utf-8", "surrogatepass")) > _LONGEST_NAME or not is_one_line(name):
+        raise NotServed(
+            f"{TYPES[type_url].short} {name[:60]!r}: no client could ask for this name; it must be one line of at most "
+            f"{_LONGEST_NAME} bytes"
+        )
+    return name
