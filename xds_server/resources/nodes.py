@@ -14,6 +14,8 @@ from xds_server.resources.addresses import is_ip, split
 _GRPC_FEATURE: Final = "xds.config.resource-in-sotw"
 """gRPC clients say this; they also call themselves 'gRPC ...' or 'grpc-...'."""
 
+_LONGEST_AGENT: Final = 200
+
 
 class InvalidNode(ValueError):
     """A node whose id or metadata cannot be used; the text is fit to be the stream's error."""
@@ -88,4 +90,4 @@ def _user_agent(message: Any) -> str:
     if message.HasField("user_agent_build_version"):
         number = message.user_agent_build_version.version
         version = f"{number.major_number}.{number.minor_number}.{number.patch}"
-    return f"{message.user_agent_name} {version}".strip()
+    return f"{message.user_agent_name} {version}".strip()[:_LONGEST_AGENT]

@@ -114,12 +114,21 @@ def install(app: FastAPI) -> None:
         return answer(Problem(500, "internal", "the server failed; its log says why"))
 
 
+def _told(found: Mapping[str, Any]) -> str:
+    """Return pydantic's words, or better ones where they speak of Python."""
+    if found["type"] == "json_invalid":
+        return f"no JSON: {found['ctx']['error']} at character {found['loc'][-1]}"
+    if found["type"] == "model_attributes_type":
+        return "a JSON object is expected, sent with content-type: application/json"
+    return str(found["msg"])
+
+
 def _invalid(error: RequestValidationError) -> Problem:
     faults = []
     for found in error.errors():
         place = [str(part) for part in found["loc"] if part not in {"body", "query", "header", "path"}]
         code = str(found["type"])
         name = "" if code == "json_invalid" else ".".join(place)
-        faults.append(FieldFault(field=name, code=code, message=str(found["msg"])))
+        faults.append(FieldFault(field=name, code=code, message=_told(found)))
     detail = "; ".join(f"{fault.field or 'body'}: {fault.message}" for fault in faults[:10])
     return Problem(422, "invalid_request", detail, faults)

@@ -4,10 +4,11 @@ Knows which status each kind of refusal becomes. Does not know any API.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, Final, NoReturn, TypeAlias
 
 import grpc
 import structlog
+from google.protobuf.message import DecodeError
 
 from xds_server.domain.names import InvalidName
 from xds_server.domain.policy import InvalidPolicy
@@ -15,6 +16,8 @@ from xds_server.domain.refusal import Kind, Refusal
 from xds_server.ports import Unavailable
 
 _log = structlog.get_logger(__name__)
+_LONGEST: Final = 1000
+"""Characters of a status's words: gRPC gives a whole response's trailers 8 KiB, and drops one that has more."""
 _STATUS = {
     Kind.UNKNOWN: grpc.StatusCode.NOT_FOUND,
     Kind.INVALID: grpc.StatusCode.INVALID_ARGUMENT,
@@ -23,6 +26,7 @@ _STATUS = {
 }
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+Decoder: TypeAlias = Callable[[bytes], Any]
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
 
 
@@ -40,7 +44,7 @@ def status_of(error: Exception) -> tuple[grpc.StatusCode, str]:
         return _STATUS[error.kind], str(error)
     if isinstance(error, Declined):
         return error.status, str(error)
-    if isinstance(error, InvalidName | InvalidPolicy):
+    if isinstance(error, InvalidName | InvalidPolicy | DecodeError):
         return grpc.StatusCode.INVALID_ARGUMENT, str(error)
     if isinstance(error, Unavailable):
         return grpc.StatusCode.UNAVAILABLE, f"{error}; try again in a moment"
@@ -60,29 +64,28 @@ class RefusalInterceptor(grpc.aio.ServerInterceptor):
         found = await continuation(handler_call_details)
         if found is None or found.request_streaming:  # reflection and strangers
             return found
+        decoded = found.request_deserializer or bytes  # called by us: gRPC would answer UNKNOWN when it fails
         if found.response_streaming:
-            return grpc.unary_stream_rpc_method_handler(
-                _streaming(found.unary_stream), found.request_deserializer, found.response_serializer
-            )
-        return grpc.unary_unary_rpc_method_handler(
-            _answering(found.unary_unary), found.request_deserializer, found.response_serializer
-        )
+            streaming = _streaming(found.unary_stream, decoded)
+            return grpc.unary_stream_rpc_method_handler(streaming, None, found.response_serializer)
+        answering = _answering(found.unary_unary, decoded)
+        return grpc.unary_unary_rpc_method_handler(answering, None, found.response_serializer)
 
 
-def _answering(method: Any) -> Any:
-    async def answer(request: Any, context: Context) -> Any:
+def _answering(method: Any, decoded: Decoder) -> Any:
+    async def answer(request: bytes, context: Context) -> Any:
         try:
-            return await method(request, context)
+            return await method(decoded(request), context)
         except Exception as error:  # noqa: BLE001 - each becomes a status
             await _refuse(context, error)
 
     return answer
 
 
-def _streaming(method: Any) -> Any:
-    async def stream(request: Any, context: Context) -> AsyncIterator[Any]:
+def _streaming(method: Any, decoded: Decoder) -> Any:
+    async def stream(request: bytes, context: Context) -> AsyncIterator[Any]:
         try:
-            async for message in method(request, context):
+            async for message in method(decoded(request), context):
                 yield message
         except Exception as error:  # noqa: BLE001 - each becomes a status
             await _refuse(context, error)
@@ -93,5 +96,6 @@ def _streaming(method: Any) -> Any:
 async def _refuse(context: Context, error: Exception) -> NoReturn:
     if isinstance(error, grpc.aio.AbortError):
         raise error
-    await context.abort(*status_of(error))
+    status, text = status_of(error)
+    await context.abort(status, text if len(text) <= _LONGEST else f"{text[:_LONGEST]}...")
     raise AssertionError("abort raises")
