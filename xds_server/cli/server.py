@@ -31,7 +31,6 @@ _errors = Console(stderr=True, highlight=False)
 ConfigFile = Annotated[
     Path | None, typer.Option("-c", "--config", help="YAML file; without it, defaults.", show_default=False)
 ]
-Flag = Annotated[str | None, typer.Option(show_default=False)]
 
 
 @app.command()
@@ -101,9 +100,8 @@ def _load(config: Path | None, flags: dict[str, object]) -> Settings:
     try:
         return load(config, flags)
     except InvalidConfiguration as error:
-        _fail(
-            f"{error}\nNothing was started. Mend the lines above; `xds-server check -c {config}` tells when it is good."
-        )
+        again = f"`xds-server check -c {config}`" if config else "`xds-server check`"
+        _fail(f"{error}\nNothing was started. Mend the lines above; {again} tells when it is good.")
 
 
 def _fail(text: str) -> typing.NoReturn:
