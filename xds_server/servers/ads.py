@@ -6,7 +6,7 @@ there; the protocol itself is ``xds.session``.
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -20,7 +20,7 @@ from xds_server.domain.resource import TYPES, ResourceType
 from xds_server.servers.admission import Door, GroupOf, cores
 from xds_server.servers.frames import Framer
 from xds_server.servers.groups import GroupWatch, TypeWatch
-from xds_server.servers.node_status import Nodes, NodeStatus, status_of
+from xds_server.servers.node_status import Nodes, NodeStatus, OpenStream, status_of
 from xds_server.servers.requests import Client, NameSets, RequestReader
 from xds_server.servers.services import handlers
 from xds_server.servers.stream import Stream
@@ -229,11 +229,12 @@ class AdsServer:
             found = self._framers[key] = Framer(delta=delta, understands_ttl=understands_ttl)
         return found
 
-    def joined(self, stream: Stream) -> None:
-        """Take note of an admitted stream."""
+    def joined(self, stream: Stream) -> Sequence[OpenStream]:
+        """Take note of an admitted stream; return its node's streams, those to come as well."""
         self._nodes.join(stream)
         metrics.STREAMS.inc()
         self._attend()
+        return self._nodes.streams_of(stream.node_id)
 
     def left(self, stream: Stream) -> None:
         """Take note of its end."""

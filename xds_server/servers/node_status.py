@@ -3,7 +3,7 @@
 Knows open streams and, for five minutes, those that ended. Does not know how streams are served.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal, Protocol
 
@@ -54,6 +54,10 @@ class OpenStream(Protocol):
 
     def subscription(self, kind: ResourceType) -> Subscription | None:
         """Return what it wants of a type."""
+        ...
+
+    def endpoints_again(self, names: Iterable[str]) -> None:
+        """Send load assignments again, if it hears them: their clusters changed on another stream."""
         ...
 
 

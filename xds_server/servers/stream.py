@@ -5,7 +5,7 @@ wakes the writer, so that a slow reader gets one latest state and nothing queues
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Protocol
 
 import grpc
@@ -14,6 +14,7 @@ from xds_server import metrics
 from xds_server.domain.resource import TYPES, ResourceType
 from xds_server.servers.frames import Framer
 from xds_server.servers.groups import GroupWatch, TypeWatch
+from xds_server.servers.node_status import OpenStream
 from xds_server.servers.requests import Client, RequestReader
 from xds_server.xds.messages import Heard, Push, Refused
 from xds_server.xds.session import Answer, Session
@@ -45,8 +46,8 @@ class House(Protocol):
         """Return who joins its pushes."""
         ...
 
-    def joined(self, stream: "Stream") -> None:
-        """Take note of an admitted stream."""
+    def joined(self, stream: "Stream") -> Sequence[OpenStream]:
+        """Take note of an admitted stream; return its node's streams, those to come as well."""
         ...
 
     def left(self, stream: "Stream") -> None:
@@ -65,8 +66,8 @@ class Stream:
     """
 
     __slots__ = (
-        "__weakref__", "_changed", "_context", "_delta", "_framer", "_house", "_reader", "_session", "_task", "_watch",
-        "end", "group", "node_id", "user_agent", "writing_since",
+        "__weakref__", "_beside", "_changed", "_context", "_delta", "_framer", "_house", "_reader", "_session", "_task",
+        "_watch", "end", "group", "node_id", "user_agent", "writing_since",
     )  # fmt: skip
 
     def __init__(self, house: House, reader: RequestReader, context: Any, *, delta: bool) -> None:
@@ -82,6 +83,7 @@ class Stream:
         self.node_id = self.group = self.user_agent = ""
         self.writing_since = _FOREVER
         self._task: asyncio.Task[None] | None = None
+        self._beside: Sequence[OpenStream] = ()
 
     def wake(self) -> None:
         """Look again soon."""
@@ -159,7 +161,7 @@ class Stream:
         self._framer = self._house.framer(delta=self._delta, understands_ttl=client.understands_ttl)
         self._session = self._house.session(self._watch, delta=self._delta)
         self._watch.open_streams += 1
-        self._house.joined(self)
+        self._beside = self._house.joined(self)
         return self._session
 
     # ---- pushes
@@ -187,6 +189,12 @@ class Stream:
             if watch.behind:
                 self._note_arrival(watch)
 
+    def endpoints_again(self, names: Iterable[str]) -> None:
+        """Send load assignments again, if this stream hears them: their clusters changed on another stream."""
+        if self._session is not None:
+            self._session.endpoints_again(names)
+            self.wake()
+
     async def _send(self, push: Push, now: float) -> None:
         assert self._framer is not None
         data = self._framer.join(push)
@@ -195,6 +203,8 @@ class Stream:
         self.writing_since = _FOREVER
         _PUSHES[push.type.url].inc()
         metrics.RESPONSE_BYTES.observe(len(data))
+        for other in self._beside if push.endpoints else ():
+            other.endpoints_again(push.endpoints)
 
     async def _wait(self) -> None:
         """Wait until something changed, or the session wants to be asked again."""
@@ -223,3 +233,4 @@ class Stream:
             watch.leave(self)
         self._watch.open_streams -= 1
         self._house.left(self)
+        self._beside = ()

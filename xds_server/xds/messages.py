@@ -40,7 +40,11 @@ Request = SotwRequest | DeltaRequest
 
 @dataclass(frozen=True, slots=True)
 class Push:
-    """One response. ``removed`` is told in delta only; ``heartbeats`` renew a time to live and carry no body."""
+    """One response. ``removed`` is told in delta only; ``heartbeats`` renew a time to live and carry no body.
+
+    ``endpoints``: load assignments that must come again, because their cluster changed, on whichever other stream the
+    node hears them.
+    """
 
     type: ResourceType
     nonce: str
@@ -48,6 +52,7 @@ class Push:
     resources: tuple[Resource, ...] = ()
     removed: tuple[str, ...] = ()
     heartbeats: tuple[Resource, ...] = ()
+    endpoints: tuple[str, ...] = ()
 
 
 class Heard(Enum):

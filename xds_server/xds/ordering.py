@@ -47,15 +47,17 @@ def addition_waits(subs: Subscriptions, look: Look, sub: Subscription, name: str
     """Return the cluster that a listener or route of that name must wait for, or an empty text."""
     if sub.type.url not in _WAITS_FOR_CLUSTERS or not offer.references:
         return ""
-    clusters = subs.get(CDS.url)
-    if clusters is None or not clusters.wish.wildcard or not clusters.shelf.ready:
-        return ""
     held = sub.debts.get(name)
     if held is NEVER and (sub.fresh or name in sub.wish.names):
         return ""
     if held is None and name in sub.wish.names:
         return ""
-    quarantine = look(CDS)[1]
+    shelf, quarantine = look(CDS)
+    clusters = subs.get(CDS.url)
+    if clusters is None:  # a client that comes back may ask for its clusters last, as Envoy does in delta
+        return next((c for c in _clusters_of(offer, look) if shelf.get(c) is not None), "") if sub.came_back else ""
+    if not clusters.wish.wildcard or not clusters.shelf.ready:
+        return ""
     return next((c for c in _clusters_of(offer, look) if not _in_place(clusters, quarantine, c)), "")
 
 

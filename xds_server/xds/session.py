@@ -4,7 +4,7 @@ Knows order (clusters, endpoints, listeners, routes; removals last), one unanswe
 and what a rejection means. Does not know bytes, tasks, sockets, nor how it is woken.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -128,8 +128,8 @@ class Session:
     # ---- pushes
 
     def restless(self) -> bool:
-        """Return whether an answer may have set something free to be sent."""
-        return any(sub.debts or sub.due or sub.trials for sub in self._ordered)
+        """Return whether an answer may have set something free to be sent, or a heartbeat's time is to be told."""
+        return any(sub.debts or sub.due or sub.trials or sub.shelf.ttls for sub in self._ordered)
 
     def pushes(self, now: float) -> list[Push]:
         """Return what to send now, in order; ``wake_at`` then says when to ask again."""
@@ -166,7 +166,7 @@ class Session:
 
     def _compose(self, sub: Subscription, now: float) -> Push | None:
         quarantine = self._look(sub.type)[1]
-        waited = sub.held_since is not None and now - sub.held_since >= self._limits.order_timeout_s
+        waited = sub.held_since is not None and now - sub.held_since >= self._patience_s()
         planner = Planner(self.subs, self._look, self._delta, patient=not waited)
         plan = planner.plan(sub, quarantine)
         trial = None
@@ -178,6 +178,10 @@ class Session:
             return None
         return self._send(sub, plan, now, trial)
 
+    def _patience_s(self) -> float:
+        """Return how long a listener or route waits for clusters; a moment only, if nobody asked for any yet."""
+        return self._limits.order_timeout_s if CDS.url in self.subs else self._limits.ack_hold_s
+
     def _unknown_stays(self, sub: Subscription, plan: Plan) -> bool:
         """Return whether a complete SotW response cannot be told yet: silence about a name would be its removal."""
         return not self._delta and sub.type.complete and any(sub.debts[name] is NEVER for name in plan.waits)
@@ -185,14 +189,14 @@ class Session:
     def _note_waiting(self, sub: Subscription, plan: Plan, now: float, *, gave_up: bool) -> None:
         sub.waiting_for = "; ".join(sorted([*plan.waits.values(), *plan.stays.values()])[:3])
         if gave_up:
-            self.timeouts += 1
+            self.timeouts += CDS.url in self.subs
             sub.held_since = None
         if not plan.waits:
             sub.held_since = None
             return
         if sub.held_since is None:
             sub.held_since = now
-        self.wake_at = min(self.wake_at, sub.held_since + self._limits.order_timeout_s)
+        self.wake_at = min(self.wake_at, sub.held_since + self._patience_s())
 
     def _send(self, sub: Subscription, plan: Plan, now: float, trial: str | None) -> Push | None:
         before = pay(sub, plan)
@@ -202,23 +206,24 @@ class Session:
             if resources is None:  # cannot be: names whose content is unknown were paid or made us wait
                 raise AssertionError(f"{sub.type.short}: a full response with an unknown name")
         assert resources is not None
-        came_with_nothing = sub.fresh
+        again = () if sub.fresh or sub.type.url != CDS.url else _assignments_of(plan)
+        heard_elsewhere = () if EDS.url in self.subs else again
         if trial is None:
             sub.due = sub.urgent = sub.fresh = False
-        push = self._launch(sub, now, Push(sub.type, self._nonce(), sub.shelf.version, resources, tuple(plan.gone)))
+        version, gone = sub.shelf.version, tuple(plan.gone)
+        push = Push(sub.type, self._nonce(), version, resources, gone, endpoints=heard_elsewhere)
+        self._launch(sub, now, push)
         sub.flights.append(Flight(push.nonce, push.version, now, resources, before, trial))
         if len(sub.flights) > _MOST_FLIGHTS:
             self._merge_oldest(sub.flights)
-        if sub.type.url == CDS.url and not came_with_nothing:
-            self._endpoints_again(plan)
+        self.endpoints_again(again)
         return push
 
-    def _launch(self, sub: Subscription, now: float, push: Push) -> Push:
+    def _launch(self, sub: Subscription, now: float, push: Push) -> None:
         if not (sub.flights or sub.error):  # what is rejected stays so, since then, whatever else is tried
             sub.since = now
         sub.nonce, sub.sent_version, sub.last_push = push.nonce, push.version, now
         sub.heartbeat_at = now
-        return push
 
     def _nonce(self) -> str:
         self._count += 1
@@ -231,18 +236,15 @@ class Session:
         second.resources = (*(r for r in oldest.resources if r.name not in newer), *second.resources)
         second.before = {**second.before, **oldest.before}
 
-    def _endpoints_again(self, plan: Plan) -> None:
+    def endpoints_again(self, names: Iterable[str]) -> None:
         """A changed cluster warms until its load assignment comes again, though that did not change (ENVOY_FACTS 3)."""
         endpoints = self.subs.get(EDS.url)
         if endpoints is None:
             return
-        for resource in plan.sends.values():
-            for url, name in resource.references:
-                if url != EDS.url or name in endpoints.debts or not endpoints.wish.wants(name):
-                    continue
-                if endpoints.shelf.get(name) is not None:
-                    endpoints.debts[name] = NEVER
-                    endpoints.urgent = True
+        for name in names:
+            if name not in endpoints.debts and endpoints.wish.wants(name) and endpoints.shelf.get(name) is not None:
+                endpoints.debts[name] = NEVER
+                endpoints.urgent = True
 
     def _heartbeat(self, sub: Subscription, now: float) -> Push | None:
         """Renew the time to live of what the client holds, twice within the shortest of them."""
@@ -260,3 +262,7 @@ class Session:
         self._launch(sub, now, push)
         sub.flights.append(Flight(push.nonce, push.version, now, (), {}))
         return push
+
+
+def _assignments_of(plan: Plan) -> tuple[str, ...]:
+    return tuple(name for r in plan.sends.values() for url, name in r.references if url == EDS.url)

@@ -70,6 +70,11 @@ class Subscription:
         self.nonce = self.sent_version = self.acked_version = self.error = self.waiting_for = ""
         self.since = now
 
+    @property
+    def came_back(self) -> bool:
+        """Return whether the client brought something of this type along and was told nothing yet."""
+        return not self.fresh and self.last_push == float("-inf")
+
     def look(self) -> None:
         """Fold in what changed on the shelf."""
         change = self.seen.next
