@@ -1,6 +1,6 @@
 """Every metric on one page: name, help, labels. Label sets are bounded; node ids never become labels.
 
-Knows names (CONTRACTS.md, Metrics). Does not know who counts.
+Knows names (docs/surface.md, Metrics). Does not know who counts.
 """
 
 import math

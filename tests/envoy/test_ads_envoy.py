@@ -1,4 +1,4 @@
-"""Real Envoys on the embedding API: warming, order, rejection, restart, in both dialects (ENVOY_FACTS section 3)."""
+"""Real Envoys on the embedding API: warming, order, rejection, restart, in both dialects (docs/envoy.md §3)."""
 
 import asyncio
 import json
@@ -133,7 +133,7 @@ async def test_a_changed_cluster_is_warm_at_once(house: House) -> None:
 
 
 async def test_a_route_moves_without_losing_a_request(house: House) -> None:
-    """SCENARIO 26: the route moves from x to y and x goes, in one change under load: no request fails."""
+    """Scenario 26: the route moves from x to y and x goes, in one change under load: no request fails."""
     codes: list[int] = []
     moving = asyncio.Event()
 
@@ -156,7 +156,7 @@ async def test_a_route_moves_without_losing_a_request(house: House) -> None:
 
 
 async def test_one_bad_cluster_among_many(house: House) -> None:
-    """SCENARIO 29: 1 bad cluster of 20: the others get updates, it stays at its last good version, nothing storms."""
+    """Scenario 29: 1 bad cluster of 20: the others get updates, it stays at its last good version, nothing storms."""
     many = [cluster(f"many-{i}") for i in range(19)]
     house.cache.update("g", [*many, *(assignment(c.name, house.backend) for c in many)])
     await until(house.synced)
@@ -177,7 +177,7 @@ async def test_one_bad_cluster_among_many(house: House) -> None:
 
 
 async def test_bad_endpoints_are_not_sent_again(house: House) -> None:
-    """SCENARIO 28: a rejected assignment is sent at most once more, its words are shown, and newer content clears it."""
+    """Scenario 28: a rejected assignment is sent at most once more, its words are shown, and newer content clears it."""
     bad = assignment("x", house.backend)
     bad.endpoints.add().CopyFrom(bad.endpoints[0])
     bad.endpoints[0].lb_endpoints[0].endpoint.address.socket_address.address = "not an address"
@@ -196,7 +196,7 @@ async def test_bad_endpoints_are_not_sent_again(house: House) -> None:
 
 
 async def test_a_new_server_changes_nothing(house: House) -> None:
-    """SCENARIO 48: after a restart of the server the same content is the same versions: no update, no failed request."""
+    """Scenario 48: after a restart of the server the same content is the same versions: no update, no failed request."""
     before = await house.stats("(cds|lds).update_success|config_reload|update_no_rebuild|cluster_updated")
     port, cache = house.server.port, house.cache
     await house.server.ads.stop()

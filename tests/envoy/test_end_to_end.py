@@ -94,7 +94,7 @@ async def test_a_subnet_serves(w: World) -> None:
 
 
 async def test_kill_9_keeps_everything(w: World) -> None:
-    """SCENARIOS 48: after kill -9 and restart versions, subnets and pins are the same, no Envoy changed, nobody failed."""
+    """Scenario 48: after kill -9 and restart versions, subnets and pins are the same, no Envoy changed, nobody failed."""
     versions = {n: {t: s["acked_version"] for t, s in (await w.synced(n))["types"].items()} for n in w.envoys}
     subnets = (await w.control.get("/subnets/status"))["subnets"]
     content, weights = await _content(w), await w.weights("checkout")

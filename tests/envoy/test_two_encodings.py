@@ -1,6 +1,6 @@
 """One service, one pin, one server: Envoy, gRPC's own client and gRPC for Node.js all send 90 % where 90 % is wanted.
 
-Envoy is told endpoint weights in real localities, gRPC clients one weighted locality per endpoint (ENVOY_FACTS 2). The
+Envoy is told endpoint weights in real localities, gRPC clients one weighted locality per endpoint (docs/envoy.md §2). The
 backends speak HTTP/1.1 and gRPC on one port, so that all three call the very same endpoints.
 """
 

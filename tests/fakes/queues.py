@@ -1,6 +1,6 @@
 """A small fleet in virtual time: Envoys that see only their own requests, backends with a first-come-first-served queue.
 
-Knows LEAST_REQUEST as Envoy 1.40 does it (ENVOY_FACTS section 2): equal weights scan all endpoints for the fewest active
+Knows LEAST_REQUEST as Envoy 1.40 does it (docs/envoy.md §2): equal weights scan all endpoints for the fewest active
 requests; unequal ones draw by weight / (active + 1)^bias. Does not know who sets the weights.
 """
 

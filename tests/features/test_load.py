@@ -95,7 +95,7 @@ async def settled(server: XdsServer) -> tuple[int, int, int]:
 
 @pytest.mark.slow
 async def test_ten_thousand_clients_come_and_go(serving: Start) -> None:
-    """SCENARIO 44: after 10,000 cycles, tasks, files and memory are within 5 % of what they were after 1,000."""
+    """Scenario 44: after 10,000 cycles, tasks, files and memory are within 5 % of what they were after 1,000."""
     cache, server = await serving(max_connection_age_s=0)
     pushes = metrics.PUSHES.labels("CDS")._value
     told = pushes.get()
@@ -111,7 +111,7 @@ async def test_ten_thousand_clients_come_and_go(serving: Start) -> None:
 
 
 async def test_a_rush_leaves_room_for_others(serving: Start) -> None:
-    """SCENARIO 43: 1,000 streams at once are all served, and the loop is never away for long meanwhile."""
+    """Scenario 43: 1,000 streams at once are all served, and the loop is never away for long meanwhile."""
     _, server = await serving()
     loop, lag, over = asyncio.get_running_loop(), [0.0], asyncio.Event()
 
@@ -138,7 +138,7 @@ async def test_a_rush_leaves_room_for_others(serving: Start) -> None:
 
 
 async def test_idle_streams_delay_nobody(serving: Start) -> None:
-    """SCENARIO 45: with 300 idle streams open, the next one is served at once."""
+    """Scenario 45: with 300 idle streams open, the next one is served at once."""
     _, server = await serving(admissions_per_core_s=0)
     wires = [await Wire.to(server.port) for _ in range(3)]
     for number in range(300):

@@ -48,7 +48,7 @@ def test_generated_imports_resolve_in_our_package(fresh):
 
 
 def test_every_rpc_of_the_contract_is_there():
-    """The services offer every RPC that CONTRACTS.md names."""
+    """The services offer every RPC that docs/surface.md names."""
     from xds_server.pb.admin.v1 import admin_pb2
     from xds_server.pb.sam.v1 import sam_pb2
 

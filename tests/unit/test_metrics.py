@@ -1,4 +1,4 @@
-"""Metrics: the names that CONTRACTS.md promises, and label sets that cannot grow without bound."""
+"""Metrics: the names that docs/surface.md promises, and label sets that cannot grow without bound."""
 
 import pytest
 from prometheus_client import generate_latest
@@ -15,7 +15,7 @@ PROMISED = {
     "endpoint_weight": ("service", "endpoint"), "endpoint_score": ("service", "endpoint"),
     "weight_changes_total": ("service", "cause"), "subnets": ("phase",), "leader": (), "store_commit_seconds": (),
 }  # fmt: skip
-"""Of CONTRACTS.md, Metrics; dns_updates_total and cert_expiry_timestamp_seconds come with DNS and TLS."""
+"""Of docs/surface.md, Metrics; dns_updates_total and cert_expiry_timestamp_seconds come with DNS and TLS."""
 
 
 @pytest.mark.parametrize(("name", "labels"), PROMISED.items(), ids=PROMISED)

@@ -22,7 +22,7 @@ from xds_server.ports import Forecaster, Unavailable
 
 Float32 = NDArray[np.float32]
 CHUNK: Final = 512
-"""Rows per run: what fits a core's cache (AI_FACTS, section 4)."""
+"""Rows per run: what fits a core's cache (docs/weights.md §4)."""
 LARGEST_BYTES: Final = 64 * 1024 * 1024
 OPSETS: Final = range(13, 24)
 """Versions of the standard operators that this server accepts; no other operator set is."""

@@ -1,4 +1,4 @@
-"""The whole configuration (CONTRACTS.md, Configuration): its sections and the settings of the server itself.
+"""The whole configuration (docs/surface.md, Configuration): its sections and the settings of the server itself.
 
 Knows keys, bounds and defaults. Does not know files, lines, or what refers to what.
 """
@@ -54,7 +54,7 @@ class TelemetryPart(Part):
 
 
 class LimitsPart(Part):
-    """Bounds of the xDS server (CONTRACTS.md, Limits)."""
+    """Bounds of the xDS server (docs/surface.md, Limits)."""
 
     debounce_s: Annotated[float, Field(ge=0, le=60)] = 0.1
     debounce_max_s: Annotated[float, Field(ge=0, le=600)] = 1.0

@@ -1,6 +1,6 @@
 """Capacity: how many requests/s an endpoint could serve, inferred from how many it serves and how long they take.
 
-Knows one queue formula, Sakasegawa's M/G/c, forwards and backwards (AI_FACTS section 2.1), and how to smooth what it
+Knows one queue formula, Sakasegawa's M/G/c, forwards and backwards (docs/weights.md §2.1), and how to smooth what it
 yields. Does not know endpoints, weights, nor where rates and latencies come from.
 
 With rho = rate / kappa and s = c / kappa, the formula T = s (1 + (1 + cv^2)/2 rho^(sqrt(2(c+1)) - 1) / (c (1 - rho)))
@@ -25,7 +25,7 @@ MOST_KAPPA: Final = 1e7
 EWMA: Final = 0.5
 JUMP: Final = 0.8
 STEADY: Final = (0.6, 1.6)
-"""Weight of a new value, usually and when new / old leaves STEADY (AI_FACTS section 2.1)."""
+"""Weight of a new value, usually and when new / old leaves STEADY (docs/weights.md §2.1)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,6 +1,6 @@
 """Estimate: what is known of each endpoint (memory), and what is believed of it next (estimate).
 
-Knows smoothing, the gate between forecast and reaction, and caution where little was seen (AI_FACTS sections 2.1, 2.2).
+Knows smoothing, the gate between forecast and reaction, and caution where little was seen (docs/weights.md §2.1, 2.2).
 Does not know scores, shares or weights.
 """
 

@@ -1,6 +1,6 @@
 """Guardrails: how far weights may go in one tick, and when they need not move at all.
 
-Knows bounds of change, the floor, damping, the dead band and integers (AI_FACTS section 2.4). Does not know why a share
+Knows bounds of change, the floor, damping, the dead band and integers (docs/weights.md §2.4). Does not know why a share
 is wished for.
 """
 
@@ -26,7 +26,7 @@ MARKED: Final = 1.4
 ARRIVED: Final = 1.1
 """A share this near to its goal has arrived."""
 PICKS: Final = 10.0
-"""Picks per endpoint that each Envoy should make between two pushes: a push restarts its schedule (ENVOY_FACTS 2)."""
+"""Picks per endpoint that each Envoy should make between pushes: each restarts its schedule (docs/envoy.md §2)."""
 LONGEST_SPACING: Final = 30.0
 """Ticks after which even a service without traffic may get new weights."""
 ROUNDING: Final = 2e-3

@@ -13,7 +13,7 @@ from xds_server.domain.forecast import HORIZON, MEDIAN, MINIMUM_CONTEXT, QUANTIL
 
 Float32 = NDArray[np.float32]
 ERRORS: Final = 300
-"""How many of its newest errors a naive forecast knows itself by (AI_FACTS, section 4)."""
+"""How many of its newest errors a naive forecast knows itself by (docs/weights.md §4)."""
 CLEARLY: Final = 0.7
 """The last period must err less than this share of the last value: it was picked as the best of hundreds of lags."""
 

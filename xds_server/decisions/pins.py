@@ -18,7 +18,7 @@ Flags = NDArray[np.bool_]
 
 MOST_SHARE: Final = 0.999
 MOST_TOTAL: Final = 2**32 - 1
-"""Sums of weights above this are refused by grpc-go and wrap elsewhere (ENVOY_FACTS section 2)."""
+"""Sums of weights above this are refused by grpc-go and wrap elsewhere (docs/envoy.md §2)."""
 
 
 def in_force(pins: Iterable[Pin], wall_s: float) -> tuple[Pin, ...]:

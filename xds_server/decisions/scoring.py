@@ -1,6 +1,6 @@
 """Scoring: how good each endpoint is, with its parts, and which ones may not get traffic at all.
 
-Knows the formulas of AI_FACTS section 2.5. Does not know capacities, shares or weights.
+Knows the formulas of docs/weights.md §2.5. Does not know capacities, shares or weights.
 """
 
 from dataclasses import dataclass

@@ -1,8 +1,8 @@
 """Selection: one endpoint for a smart-endpoint request, by the scores of the last tick.
 
 Knows how scores become odds: better ones likelier, cost against them (it is in the score), the odds flatter the less
-sure the estimate. Never always the best: on information seconds old, everybody's best is soon nobody's (AI_FACTS
-section 1.7). Does not know what the caller does with the answer.
+sure the estimate. Never always the best: on information seconds old, everybody's best is soon nobody's (docs/weights.md
+§1.7). Does not know what the caller does with the answer.
 """
 
 from bisect import bisect_right

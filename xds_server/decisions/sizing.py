@@ -1,4 +1,4 @@
-"""Sizing: how large a block a request needs (CONTRACTS.md: ``2^h - 3 >= num_ips`` for IPv4, ``2^h - 2`` for IPv6).
+"""Sizing: how large a block a request needs (docs/surface.md: ``2^h - 3 >= num_ips`` for IPv4, ``2^h - 2`` for IPv6).
 
 Knows addresses that nobody may use. Does not know what is free.
 """

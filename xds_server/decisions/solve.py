@@ -1,6 +1,6 @@
 """Solve: how much of a service's load each endpoint should carry.
 
-Knows the optimum of AI_FACTS section 2.3 (equal marginal cost) and equal utilisation. Does not know where capacities
+Knows the optimum of docs/weights.md §2.3 (equal marginal cost) and equal utilisation. Does not know where capacities
 and prices come from, nor what the last weights were.
 """
 

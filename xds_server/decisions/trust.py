@@ -1,6 +1,6 @@
 """Trust: how far to believe a forecast, and how sure to be of the estimate that is used. Two numbers, never one.
 
-Knows the back-test (matured forecasts against last value, AI_FACTS section 1.4) and what makes an estimate thin. Does
+Knows the back-test (matured forecasts against last value, docs/weights.md §1.4) and what makes an estimate thin. Does
 not know who forecasts, nor what follows from either number.
 """
 

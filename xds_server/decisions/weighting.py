@@ -1,6 +1,6 @@
 """Weighting: the whole control law as one pure function of what is known and what was decided before.
 
-Knows the order of the law: observe, estimate, score, solve, guard, pin, and when silence is right (AI_FACTS section 2).
+Knows the order of the law: observe, estimate, score, solve, guard, pin, and when silence is right (docs/weights.md §2).
 Does not know where the picture comes from nor who publishes the table.
 """
 

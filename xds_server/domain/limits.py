@@ -1,4 +1,4 @@
-"""Limits: how fast, how much and how long a server of resources allows (CONTRACTS.md, embedding)."""
+"""Limits: how fast, how much and how long a server of resources allows (docs/surface.md, embedding)."""
 
 from dataclasses import dataclass
 

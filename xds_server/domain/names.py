@@ -86,7 +86,7 @@ class VirtualNetwork(Name):
 
 
 class NodeId(str):
-    """The id of an xDS client: UTF-8 up to 1 KiB without control characters (CONTRACTS.md, embedding)."""
+    """The id of an xDS client: UTF-8 up to 1 KiB without control characters (docs/surface.md, embedding)."""
 
     __slots__ = ()
 

@@ -1,7 +1,7 @@
 """Network: a subnet as its appliance sees it: address, mask, gateway, the addresses it may use.
 
-Knows the arithmetic of CONTRACTS.md (network, broadcast, gateway first, the appliance's address second). Does not know
-who holds the subnet.
+Knows the arithmetic of docs/surface.md (network, broadcast, gateway first, the appliance's address second). Does not
+know who holds the subnet.
 """
 
 from dataclasses import dataclass

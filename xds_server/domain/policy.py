@@ -15,7 +15,7 @@ class InvalidPolicy(ValueError):
 
 
 class Objective(StrEnum):
-    """What weights equalise: marginal delay, or utilisation (AI_FACTS section 1.6)."""
+    """What weights equalise: marginal delay, or utilisation (docs/weights.md §1.6)."""
 
     LATENCY = "latency"
     UTILISATION = "utilisation"
@@ -23,7 +23,7 @@ class Objective(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Preference:
-    """How much each part of the score counts; relative, performance above zero (AI_FACTS section 2.5)."""
+    """How much each part of the score counts; relative, performance above zero (docs/weights.md §2.5)."""
 
     performance: float = 1.0
     cost: float = 0.0
@@ -41,7 +41,7 @@ class Thresholds:
 
 @dataclass(frozen=True, slots=True)
 class Guardrails:
-    """What no decision may exceed (AI_FACTS section 2.4). Ratios are per tick; shares are of the fair share."""
+    """What no decision may exceed (docs/weights.md §2.4). Ratios are per tick; shares are of the fair share."""
 
     max_rise: float = 1.6
     max_fall: float = 1 / 3

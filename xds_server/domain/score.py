@@ -16,7 +16,7 @@ class ScoreTable:
     """Scores of one service at one moment; all arrays are float64 of len(endpoints) unless said.
 
     ``score``: 0..1, the best available is 1. ``performance_ms``: T_i, what a request costs here in time, errors
-    included. ``cost``, ``proximity``: as they entered. ``utility``: u_i, lower is better (AI_FACTS section 2.5).
+    included. ``cost``, ``proximity``: as they entered. ``utility``: u_i, lower is better (docs/weights.md §2.5).
     ``confidence``: 0..1, of the estimate used. ``excluded``: '' for available, else why not, per endpoint.
     """
 

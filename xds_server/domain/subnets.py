@@ -17,7 +17,7 @@ DEFAULT_COOL_DOWN_S = 120.0
 
 
 class Phase(StrEnum):
-    """Where an allocation stands (CONTRACTS.md)."""
+    """Where an allocation stands (docs/surface.md)."""
 
     PENDING = "pending"
     PROVISIONING = "provisioning"
@@ -143,7 +143,7 @@ class SubnetPlan:
 
 @dataclass(frozen=True, slots=True)
 class SubnetRequest:
-    """What an appliance asks for; ``num_ips`` counts addresses it may use (CONTRACTS.md)."""
+    """What an appliance asks for; ``num_ips`` counts addresses it may use (docs/surface.md)."""
 
     service: ServiceName
     num_ips: int

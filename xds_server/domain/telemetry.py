@@ -14,7 +14,7 @@ from xds_server.domain.names import EndpointKey, NodeId
 COUNTERS: Final = ("rq_total", "rq_success", "rq_error", "rq_timeout", "cx_total", "cx_connect_fail")
 """Columns of ``CounterPage.counters``: cumulative since that Envoy started (admin /clusters)."""
 LATENCY_BOUNDS_MS: Final = (2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 4000.0)
-"""Upper bounds of the latency buckets (at most ten: ENVOY_FACTS section 4); one more holds the rest."""
+"""Upper bounds of the latency buckets (at most ten: docs/envoy.md §4); one more holds the rest."""
 METADATA: Final = "xds_server"
 """The key under which we write into Envoy's metadata: endpoint metadata (``id``) and node metadata."""
 LATENCY_STAT: Final = "xds_server.upstream_latency_us"

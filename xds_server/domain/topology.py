@@ -24,7 +24,7 @@ class Locality:
         place(self.zone)
 
     def distance(self, other: "Locality") -> int:
-        """Return 0 within a zone, 1 within a region, 2 beyond (AI_FACTS section 2.5)."""
+        """Return 0 within a zone, 1 within a region, 2 beyond (docs/weights.md §2.5)."""
         if self.region != other.region:
             return 2
         return 0 if self.zone == other.zone else 1
@@ -76,7 +76,7 @@ class NodeKind(StrEnum):
 
 
 class Dialect(StrEnum):
-    """Which encoding of weights a client honours (ENVOY_FACTS section 2)."""
+    """Which encoding of weights a client honours (docs/envoy.md §2)."""
 
     ENVOY = "envoy"
     GRPC = "grpc"
@@ -84,7 +84,7 @@ class Dialect(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """An xDS client as it introduced itself (CONTRACTS.md, node metadata). ``telemetry``: host:port or empty."""
+    """An xDS client as it introduced itself (docs/surface.md, node metadata). ``telemetry``: host:port or empty."""
 
     id: NodeId
     kind: NodeKind = NodeKind.SIDECAR

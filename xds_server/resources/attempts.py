@@ -1,6 +1,6 @@
 """Attempts: the access log that turns every attempt's latency into a histogram per endpoint, inside Envoy.
 
-Knows the recipe of ENVOY_FACTS.md section 1. Does not know who reads the series (``domain.telemetry`` names them).
+Knows the recipe of docs/envoy.md §1. Does not know who reads the series (``domain.telemetry`` names them).
 """
 
 from functools import cache

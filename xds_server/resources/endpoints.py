@@ -1,6 +1,6 @@
 """Endpoints: a service and its weights become a ClusterLoadAssignment, in the dialect whose weights the client honours.
 
-Knows both encodings (ENVOY_FACTS.md section 2): Envoy follows endpoint weights inside real localities; gRPC ignores
+Knows both encodings (docs/envoy.md §2): Envoy follows endpoint weights inside real localities; gRPC ignores
 those and follows locality weights, so that each endpoint gets a locality of its own. Does not know why a weight is what
 it is. The table is the view: another group may be given another one.
 """

@@ -1,7 +1,7 @@
 """Nodes: how an xDS client introduced itself, as a fact.
 
-Knows Envoy's Node message and our key in its metadata (CONTRACTS.md). Does not know whether that network or appliance
-exists, nor what the node may have.
+Knows Envoy's Node message and our key in its metadata (docs/surface.md). Does not know whether that network or
+appliance exists, nor what the node may have.
 """
 
 from typing import Any, Final

@@ -1,6 +1,6 @@
 """Semantics: what Envoy rejects although every field rule holds.
 
-Knows such cases as seen (ENVOY_FACTS.md; tests/envoy holds each against a real Envoy). Does not know field rules nor
+Knows such cases as seen (docs/envoy.md; tests/envoy holds each against a real Envoy). Does not know field rules nor
 how messages are walked.
 """
 

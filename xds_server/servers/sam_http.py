@@ -1,4 +1,4 @@
-"""Subnet Allocation Manager over HTTP (CONTRACTS.md): request, release, status, pools.
+"""Subnet Allocation Manager over HTTP (docs/surface.md): request, release, status, pools.
 
 Knows routes, status codes and when an answer may go out. Does not know how subnets are decided: it asks the desk.
 """

@@ -1,4 +1,4 @@
-"""Subnet words: requests and answers of the Subnet Allocation Manager as JSON (CONTRACTS.md, HTTP).
+"""Subnet words: requests and answers of the Subnet Allocation Manager as JSON (docs/surface.md, HTTP).
 
 Knows field names and the shape of bodies. Does not know routes.
 """

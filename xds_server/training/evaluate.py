@@ -1,6 +1,6 @@
 """Evaluate: how much better than the last value a forecaster is, per data set and over all.
 
-The measure (AI_FACTS, section 4): context at most 600 steps; scale = mean |first difference| of the context; MASE =
+The measure (docs/weights.md §4): context at most 600 steps; scale = mean |first difference| of the context; MASE =
 |median error| / scale; CRPS = mean over the nine deciles of 2 x pinball / scale; both averaged over steps 1..h, CRPS
 capped at 50; last value carries the centred empirical deciles of its own last 300 errors. Per data set: mean over
 windows divided by last value's mean; over all: geometric mean of the data sets. Windows without any change in their
@@ -91,7 +91,7 @@ def judge(forecast: Forecast, exam: Mapping[str, Examined]) -> dict[str, Any]:
 
 
 def report(forecast: Forecast, series: Iterable[Series], *, baselines: bool = False) -> dict[str, Any]:
-    """Judge a forecaster, the baselines beside it if wished. Shape: CONTRACTS, ``xds-server model evaluate``."""
+    """Judge a forecaster, the baselines beside it if wished. Shape: docs/surface.md, ``xds-server model evaluate``."""
     exam = examine(series)
     answer = judge(forecast, exam)
     if baselines:

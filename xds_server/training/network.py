@@ -2,7 +2,7 @@
 
 Eight tokens of twelve steps each (value and mask), one token of what lies beyond them; two pre-norm layers; a head over
 all tokens that starts at zero, so an untrained model says "the last value". Knows tensors only. Does not know where
-they come from. Shape: AI_FACTS, section 4.
+they come from. Shape: docs/weights.md §4.
 """
 
 from typing import Final

@@ -2,7 +2,7 @@
 
 A version that a node rejected before any node accepted it goes to nobody else; new joiners get the last good one. An
 acceptance by anybody, before or after, lifts it: then the rejection concerns one node alone. Newer content lifts it;
-the same bytes set again do not (CONTRACTS.md, Quarantine). Shared by all sessions of the group; knows no session.
+the same bytes set again do not (docs/surface.md, Quarantine). Shared by all sessions of the group; knows no session.
 """
 
 from collections.abc import Iterable

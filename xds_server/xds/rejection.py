@@ -1,8 +1,8 @@
 """Rejection: what an answer to pushes means: who is proven good, who is to blame, what is tried next.
 
 Suspects are the resources that changed in the rejected pushes and that no node of the group has accepted. Envoy's
-words usually name one; a single suspect is guilty; otherwise each is tried once more, alone (ARCHITECTURE law 5).
-Never are the same bytes sent twice after a rejection.
+words usually name one; a single suspect is guilty; otherwise each is tried once more, alone (docs/architecture.md,
+law 5). Never are the same bytes sent twice after a rejection.
 """
 
 from collections.abc import Iterable

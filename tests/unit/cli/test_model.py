@@ -29,7 +29,7 @@ def typed(*words):
 
 
 def test_the_committed_model_is_judged_as_json(folder):
-    """The shape of CONTRACTS: data sets, geometric mean at 1, 6, 12 steps, coverage, baselines."""
+    """The shape of docs/surface.md: data sets, geometric mean at 1, 6, 12 steps, coverage, baselines."""
     result = typed("evaluate", "--model", MODEL, "--traces", folder, "--split", "val", "--baselines", "-o", "json")
     assert result.exit_code == 0, result.output
     answer = json.loads(result.stdout)

@@ -121,7 +121,7 @@ def test_an_unreadable_file_is_an_error_not_a_default(tmp_path):
 
 
 def test_flags_win_over_environment_over_file(write, monkeypatch):
-    """The order of CONTRACTS.md: flags, then XDS_SERVER_*, then the file."""
+    """The order of docs/surface.md: flags, then XDS_SERVER_*, then the file."""
     path = write("telemetry: {interval_s: 7}\nlisten: {xds: 127.0.0.1:1, admin: 127.0.0.1:2}")
     monkeypatch.setenv("XDS_SERVER_TELEMETRY__INTERVAL_S", "3")
     monkeypatch.setenv("XDS_SERVER_LISTEN__ADMIN", "127.0.0.1:22")

@@ -75,7 +75,7 @@ def test_what_others_wrote_stays():
 
 
 async def test_everything_stands_as_it_stood(house):
-    """SCENARIO 33: pins, drains, policies and endpoints of every service are back, durably; the log names both ends."""
+    """Scenario 33: pins, drains, policies and endpoints of every service are back, durably; the log names both ends."""
     await house.pin(100)
     await house.turn(knobs.register(knobs.Proposal("b1", "127.0.0.1", 9100)), "register")
     kept = await house.pin(7, "nat")

@@ -1,4 +1,4 @@
-"""Sizing: the blocks that CONTRACTS.md names."""
+"""Sizing: the blocks that docs/surface.md names."""
 
 import pytest
 

@@ -259,7 +259,7 @@ class Words(str):
 
 
 async def test_many_names_in_one_request(open_house: Callable[..., Any]) -> None:
-    """SCENARIO 50b: 90,000 names in one request (over 4 MiB) are served, and again with every ACK."""
+    """Scenario 50b: 90,000 names in one request (over 4 MiB) are served, and again with every ACK."""
     house = await open_house(assignment("service-of-some-length-00000001"))
     talk = house.client.ads(delta=False)
     asked = [f"service-of-some-length-{i:08d}-{'x' * 30}" for i in range(90_000)]
@@ -271,7 +271,7 @@ async def test_many_names_in_one_request(open_house: Callable[..., Any]) -> None
 
 
 async def test_changes_are_coalesced(open_house: Callable[..., Any]) -> None:
-    """SCENARIO 41: 1,000 changes in a second are at most 12 pushes, and the last state arrives."""
+    """Scenario 41: 1,000 changes in a second are at most 12 pushes, and the last state arrives."""
     house = await open_house(assignment("a", 1))
     talk = house.client.ads(delta=True)
     await talk.say(EDS, "a")
