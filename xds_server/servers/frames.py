@@ -72,7 +72,7 @@ def _delta_heartbeat(resource: Resource) -> bytes:
 class Framer:
     """Joins pushes of one dialect. ``understands_ttl``: a SotW client that takes resources with a time to live.
 
-    The last large join of each type is kept: streams of a group mostly want the same.
+    The last response of each type is kept but for its nonce: streams of a group mostly want the same.
     """
 
     def __init__(self, *, delta: bool, understands_ttl: bool = False) -> None:
@@ -80,31 +80,27 @@ class Framer:
         self._ttl = understands_ttl
         self._frame = _delta if delta else _sotw_with_ttl if understands_ttl else _sotw
         self._key = self._frame.__name__
-        self._joined: dict[str, tuple[tuple[Resource, ...], bytes]] = {}
+        self._joined: dict[str, tuple[tuple[str, tuple[str, ...]], tuple[Resource, ...], bytes]] = {}
 
     def join(self, push: Push) -> bytes:
         """Return the (Delta)DiscoveryResponse."""
-        parts = [
-            field(1, push.version.encode()),
-            self._resources(push),
-            field(4, push.type.url.encode()),
-            field(5, push.nonce.encode()),
-        ]
-        if self._delta:
-            parts.extend(field(6, name.encode()) for name in push.removed)
-        return b"".join(parts)
+        return self._without_nonce(push) + field(5, push.nonce.encode())
 
-    def _resources(self, push: Push) -> bytes:
+    def _without_nonce(self, push: Push) -> bytes:
         if push.heartbeats:
-            return b"".join(self._heartbeats(push))
-        if len(push.resources) < 2:
-            return self._one(push.resources[0]) if push.resources else b""
+            return self._around(push, b"".join(self._heartbeats(push)))
         kept = self._joined.get(push.type.url)
-        if kept is not None and kept[0] == push.resources:
-            return kept[1]
-        joined = b"".join([self._one(resource) for resource in push.resources])
-        self._joined[push.type.url] = push.resources, joined
+        if kept is not None and kept[0] == (push.version, push.removed) and kept[1] == push.resources:
+            return kept[2]
+        joined = self._around(push, b"".join([self._one(resource) for resource in push.resources]))
+        self._joined[push.type.url] = (push.version, push.removed), push.resources, joined
         return joined
+
+    def _around(self, push: Push, resources: bytes) -> bytes:
+        parts = [field(1, push.version.encode()), resources, field(4, push.type.url.encode())]
+        if self._delta:
+            parts.extend([field(6, name.encode()) for name in push.removed])
+        return b"".join(parts)
 
     def _heartbeats(self, push: Push) -> list[bytes]:
         if self._delta:

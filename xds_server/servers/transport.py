@@ -8,13 +8,15 @@ from typing import Final
 from xds_server.domain.limits import Limits
 
 _MANY: Final = 1 << 20
+_WINDOW: Final = 1 << 20  # bytes of a request that may be on their way
 
 
 def options(limits: Limits) -> list[tuple[str, int]]:
     """Return the server's channel arguments.
 
     The default of pending requests cancels 1,000 of 4,000 clients that come at once. A connection's age has gRPC's own
-    jitter of a tenth; keepalive works both ways: we ask silent clients, and they may ask us every five seconds.
+    jitter of a tenth; keepalive works both ways: we ask silent clients, and they may ask us every five seconds. Probing
+    for bandwidth sends a ping after every ACK, a quarter of what a push costs: a fixed window does for small requests.
     """
     aged = [
         ("grpc.max_connection_age_ms", _ms(limits.max_connection_age_s)),
@@ -32,6 +34,8 @@ def options(limits: Limits) -> list[tuple[str, int]]:
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
         ("grpc.http2.max_pings_without_data", 0),
+        ("grpc.http2.bdp_probe", 0),
+        ("grpc.http2.lookahead_bytes", _WINDOW),
         *(aged if limits.max_connection_age_s else ()),
     ]
 
