@@ -10,7 +10,7 @@ import typer
 
 from xds_server.domain.names import ApplianceName, InvalidName, NodeId, VirtualNetwork
 from xds_server.domain.topology import DEFAULT_NETWORK, Locality, Node, NodeKind
-from xds_server.resources.bootstrap import TELEMETRY_PORT, InvalidBootstrap, as_yaml
+from xds_server.resources.bootstrap import TELEMETRY_PORT, InvalidBootstrap, as_yaml, tls_files
 from xds_server.resources.bootstrap import bootstrap as made
 
 
@@ -27,6 +27,9 @@ def bootstrap(  # noqa: PLR0913 - each argument is a flag that a person types
         str, typer.Option(help="Where it tells its telemetry, HOST:PORT; by default LISTEN_ADDRESS:19001.")
     ] = "",
     admin: Annotated[str, typer.Option(help="Envoy's own admin interface; by default a unix socket.")] = "",
+    ca: Annotated[str, typer.Option(help="TLS: who issued the control plane's certificate, a PEM file.")] = "",
+    cert: Annotated[str, typer.Option(help="TLS: the Envoy's certificate; its URI ends in the node id.")] = "",
+    key: Annotated[str, typer.Option(help="TLS: its key.")] = "",
 ) -> None:
     """Print the bootstrap of an Envoy, as YAML.
 
@@ -43,7 +46,7 @@ def bootstrap(  # noqa: PLR0913 - each argument is a flag that a person types
             appliance=ApplianceName(appliance) if appliance else None,
             telemetry=telemetry or f"{_bracketed(listen_address)}:{TELEMETRY_PORT}",
         )
-        typer.echo(as_yaml(made(facts, xds, admin)), nl=False)
+        typer.echo(as_yaml(made(facts, xds, admin, tls_files(ca, cert, key))), nl=False)
     except (InvalidName, InvalidBootstrap) as error:
         typer.echo(f"no bootstrap was made: {error}", err=True)
         sys.exit(1)

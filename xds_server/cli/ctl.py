@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from xds_server.cli import ctl_looking, ctl_subnets, ctl_turning, ctl_watching
+from xds_server.cli.ctl_channel import Ca, Cert, Key, Trust, Whole
 from xds_server.version import __version__
 
 app = typer.Typer(
@@ -36,12 +37,15 @@ def whole(
     server: Annotated[
         str | None, typer.Option("--server", help="As the commands' own --server.", show_default=False)
     ] = None,
+    ca: Ca = None,
+    cert: Cert = None,
+    key: Key = None,
     _version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """Remember what holds for every command."""
-    ctx.obj = server
+    ctx.obj = Whole(server, Trust(ca, cert, key))
 
 
 def main() -> None:

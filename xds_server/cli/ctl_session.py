@@ -19,6 +19,7 @@ import yaml
 from google.protobuf.message import Message
 from rich.console import Console, RenderableType
 
+from xds_server.cli.ctl_channel import Ca, Cert, Key, NoChannel, Trust, Whole, opened
 from xds_server.cli.ctl_plain import plain
 from xds_server.pb.admin.v1.admin_pb2_grpc import AdminStub
 from xds_server.pb.sam.v1.sam_pb2_grpc import SubnetAllocationManagerStub
@@ -26,7 +27,6 @@ from xds_server.pb.sam.v1.sam_pb2_grpc import SubnetAllocationManagerStub
 DEFAULT_SERVER = "127.0.0.1:18001"
 PATIENCE_S = 15.0
 _PIPE_WIDTH = 220
-_MOST_BYTES = 64 * 1024 * 1024
 P = ParamSpec("P")
 
 
@@ -63,13 +63,16 @@ class Session:
     ``admin`` and ``sam``: the two APIs; calls go through ``ask``. ``order``: the fields that every write carries.
     """
 
-    def __init__(self, server: str, output: Output, order: Mapping[str, Any]) -> None:
+    def __init__(self, server: str, output: Output, order: Mapping[str, Any], trust: Trust) -> None:
         self.server = server
         self.output = output
         self.order = order
         self.voice = Console(stderr=True, highlight=False)
         self.paper = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
-        self._channel = grpc.insecure_channel(server, options=[("grpc.max_receive_message_length", _MOST_BYTES)])
+        try:
+            self._channel = opened(server, trust)
+        except NoChannel as error:
+            self.fail(str(error))
         self.admin = AdminStub(self._channel)
         self.sam = SubnetAllocationManagerStub(self._channel)
 
@@ -122,16 +125,20 @@ class Session:
 def command(
     app: typer.Typer, name: str, *, changes: bool = False
 ) -> Callable[[Callable[Concatenate[Session, P], None]], Callable[Concatenate[Session, P], None]]:
-    """Register a function as a command: it gets a session, and the command ``--server`` and ``-o``.
+    """Register a function as a command: it gets a session, and the command ``--server``, ``-o`` and files for TLS.
 
     ``changes``: it also gets ``--reason``, ``--dry-run`` and ``--expect-generation``, found in ``session.order``.
     """
 
     def register(function: Callable[Concatenate[Session, P], None]) -> Callable[Concatenate[Session, P], None]:
+        files: dict[str, inspect.Parameter] = {}  # a command's own --key comes first: xdsctl --key FILE subnets request
+
         @functools.wraps(function)
         def run(ctx: typer.Context, server: str | None, output: Output, **wishes: Any) -> None:
             order = {option: wishes.pop(option) for option in _ORDER} if changes else {}
-            session = Session(server or ctx.find_root().obj or DEFAULT_SERVER, output, order)
+            trust = Trust(**{option: wishes.pop(option) for option in files})
+            whole: Whole = ctx.find_root().obj
+            session = Session(server or whole.server or DEFAULT_SERVER, output, order, trust.or_else(whole.trust))
             try:
                 function(session, **wishes)  # type: ignore[call-arg]  # Typer calls with what the signature below says
             except KeyboardInterrupt:
@@ -140,7 +147,9 @@ def command(
                 session.close()
 
         own = list(inspect.signature(function).parameters.values())[1:]
-        parameters = [*(p.replace(kind=_KEYWORD) for p in own), *(_ORDER.values() if changes else ()), *_EVERYWHERE]
+        files.update((name, p) for name, p in _TRUST.items() if name not in {p.name for p in own})
+        every = (*(_ORDER.values() if changes else ()), *_EVERYWHERE, *files.values())
+        parameters = [*(p.replace(kind=_KEYWORD) for p in own), *every]
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # functions may have one
         run.__annotations__ = {p.name: p.annotation for p in parameters}
         app.command(name)(run)
@@ -154,6 +163,10 @@ _ORDER = {
     "reason": inspect.Parameter("reason", _KEYWORD, default="", annotation=_Why),
     "dry_run": inspect.Parameter("dry_run", _KEYWORD, default=False, annotation=_DryRun),
     "expected_generation": inspect.Parameter("expected_generation", _KEYWORD, default=None, annotation=_Expected),
+}
+_TRUST = {
+    name: inspect.Parameter(name, _KEYWORD, default=None, annotation=annotation)
+    for name, annotation in (("ca", Ca), ("cert", Cert), ("key", Key))
 }
 _EVERYWHERE = (
     inspect.Parameter("ctx", _KEYWORD, annotation=typer.Context),
@@ -174,7 +187,8 @@ def _words(error: grpc.RpcError, server: str) -> str:
     if code is grpc.StatusCode.UNAVAILABLE and "try again" not in details:
         return (
             f"cannot reach the admin API at {server} ({details.splitlines()[0] if details else 'no answer'}).\n"
-            "Is `xds-server serve` running there? Another address: --server HOST:PORT or XDSCTL_SERVER."
+            "Is `xds-server serve` running there? Another address: --server HOST:PORT or XDSCTL_SERVER.\n"
+            "A port with TLS takes only who shows a certificate: --ca, --cert and --key (XDSCTL_CA, ...)."
         )
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return f"{server} did not answer in time; what was asked may still happen: look with `xdsctl history`"

@@ -4,10 +4,11 @@ Knows a node's facts (``nodes.node_of`` reads them back) and the control plane's
 """
 
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import yaml
 
+from xds_server.domain.addresses import read_address
 from xds_server.domain.telemetry import LATENCY_BOUNDS_MS, LATENCY_STAT, METADATA, MICROSECONDS_PER_MS
 from xds_server.domain.topology import Node, NodeKind
 from xds_server.resources.addresses import is_ip, is_resolved, split
@@ -27,19 +28,37 @@ class InvalidBootstrap(ValueError):
     """Facts from which no Envoy could start; the text says which and what would do."""
 
 
-def bootstrap(node: Node, xds: str, admin: str = "") -> Json:
+class TlsFiles(NamedTuple):
+    """PEM files on the Envoy's machine: who issued the control plane's certificate, the Envoy's own, and its key."""
+
+    ca: str
+    certificate: str
+    key: str
+
+
+def tls_files(ca: str, certificate: str, key: str) -> TlsFiles | None:
+    """Return the files, None when none is named; raises InvalidBootstrap when some are."""
+    given = TlsFiles(ca, certificate, key)
+    if not any(given):
+        return None
+    if not all(given):
+        raise InvalidBootstrap("TLS needs --ca, --cert and --key together; name all three or none")
+    return given
+
+
+def bootstrap(node: Node, xds: str, admin: str = "", tls: TlsFiles | None = None) -> Json:
     """Return the bootstrap of an Envoy as JSON-shaped data.
 
     ``xds``: the control plane, ``HOST:PORT`` or ``unix:PATH``. ``admin``: where Envoy's own admin interface listens, by
     default an abstract unix socket; no other machine should reach it. ``node.telemetry``, if there is one, is where
-    ``_TOLD`` is served. Raises InvalidBootstrap.
+    ``_TOLD`` is served. ``tls``: what to speak TLS to the control plane with. Raises InvalidBootstrap.
     """
     try:
         places = split(xds), split(admin or _abstract(node)), split(node.telemetry) if node.telemetry else None
     except ValueError as error:
         raise InvalidBootstrap(str(error)) from error
     _refuse_unfit(node, places[2])
-    static: Json = {"clusters": [_xds_cluster(*places[0]), _cluster(_ADMIN_CLUSTER, *places[1])]}
+    static: Json = {"clusters": [_xds_cluster(*places[0], tls), _cluster(_ADMIN_CLUSTER, *places[1])]}
     if places[2] is not None:
         static["listeners"] = [_telemetry_listener(*places[2])]
     source = {"ads": {}, "resource_api_version": "V3"}
@@ -98,15 +117,37 @@ def _ads() -> Json:
     }
 
 
-def _xds_cluster(host: str, port: int) -> Json:
+def _xds_cluster(host: str, port: int, tls: TlsFiles | None) -> Json:
     options = {
         "@type": _EXTENSIONS + "upstreams.http.v3.HttpProtocolOptions",
         "explicit_http_config": {"http2_protocol_options": {"connection_keepalive": _ALIVE}},
     }
     return {
         **_cluster(XDS_CLUSTER, host, port),
+        **(_secured(host, tls) if tls is not None and not host.startswith("unix:") else {}),
         "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options},
     }
+
+
+def _secured(host: str, files: TlsFiles) -> Json:
+    """Return a cluster's TLS. The peer must be the control plane: another node's certificate has another name."""
+    kind, name = ("IP_ADDRESS", str(read_address(host))) if is_ip(host) else ("DNS", host)
+    context: Json = {
+        "@type": _EXTENSIONS + "transport_sockets.tls.v3.UpstreamTlsContext",
+        "common_tls_context": {
+            "alpn_protocols": ["h2"],
+            "tls_certificates": [
+                {"certificate_chain": {"filename": files.certificate}, "private_key": {"filename": files.key}}
+            ],
+            "validation_context": {
+                "trusted_ca": {"filename": files.ca},
+                "match_typed_subject_alt_names": [{"san_type": kind, "matcher": {"exact": name}}],
+            },
+        },
+    }
+    if kind == "DNS":
+        context["sni"] = host
+    return {"transport_socket": {"name": "envoy.transport_sockets.tls", "typed_config": context}}
 
 
 def _cluster(name: str, host: str, port: int) -> Json:

@@ -7,7 +7,7 @@ import yaml
 
 from xds_server.domain.names import ApplianceName, NodeId, VirtualNetwork
 from xds_server.domain.topology import Locality, Node, NodeKind
-from xds_server.resources.bootstrap import TELEMETRY_PORT, InvalidBootstrap, as_yaml, bootstrap
+from xds_server.resources.bootstrap import TELEMETRY_PORT, InvalidBootstrap, as_yaml, bootstrap, tls_files
 
 EXAMPLES = Path(__file__).parents[3] / "envoy"
 XDS = "127.0.0.1:18000"
@@ -22,6 +22,40 @@ NODES = {
         **PLACE,
     ),
 }
+
+
+FILES = tls_files("/pki/ca.pem", "/pki/n.pem", "/pki/n.key")
+
+
+@pytest.mark.parametrize(
+    ("xds", "kind", "name", "sni"),
+    [
+        ("xds.test:1", "DNS", "xds.test", "xds.test"),
+        ("127.0.0.1:1", "IP_ADDRESS", "127.0.0.1", None),
+        ("[0:0::1]:1", "IP_ADDRESS", "::1", None),
+    ],
+)
+def test_tls_checks_that_the_peer_is_the_control_plane(xds, kind, name, sni):
+    """The server's certificate must carry its address: another node's certificate of the same authority does not."""
+    socket = bootstrap(Node(NodeId("n")), xds, tls=FILES)["static_resources"]["clusters"][0]["transport_socket"]
+    context = socket["typed_config"]
+    common = context["common_tls_context"]
+    assert common["validation_context"] == {
+        "trusted_ca": {"filename": "/pki/ca.pem"},
+        "match_typed_subject_alt_names": [{"san_type": kind, "matcher": {"exact": name}}],
+    }
+    (own,) = common["tls_certificates"]
+    assert own == {"certificate_chain": {"filename": "/pki/n.pem"}, "private_key": {"filename": "/pki/n.key"}}
+    assert context.get("sni") == sni
+
+
+def test_tls_is_all_or_nothing():
+    """Sockets need none; a part of the files is a mistake that is told."""
+    assert tls_files("", "", "") is None
+    with pytest.raises(InvalidBootstrap, match="all three"):
+        tls_files("/pki/ca.pem", "", "")
+    unix = bootstrap(Node(NodeId("n")), "unix:/run/xds.sock", tls=FILES)["static_resources"]["clusters"][0]
+    assert "transport_socket" not in unix
 
 
 @pytest.mark.parametrize("name", NODES)
