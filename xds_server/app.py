@@ -47,6 +47,7 @@ from xds_server.servers.certificates import Tls, UnusableCertificates
 from xds_server.servers.convergence import ConvergenceView
 from xds_server.servers.csds import ClientStatus
 from xds_server.servers.fleet import Fleet
+from xds_server.servers.garbage import collect_rarely
 from xds_server.servers.gate import Gate
 from xds_server.servers.http import HttpServer, application
 from xds_server.servers.listening import CannotListen
@@ -287,6 +288,7 @@ async def running(settings: Settings, set_level: Callable[[str], str]) -> AsyncI
         group = await stack.enter_async_context(asyncio.TaskGroup())  # last: it would wrap what is raised above it
         tasks = [group.create_task(controller.run(), name=controller.name) for controller in controllers]
         tasks += [group.create_task(http.run(), name="http"), group.create_task(plane.ads.watch(), name="ads")]
+        collect_rarely()
         metrics.LEADER.set(1)
         _log.info("serving", **settings.listen.model_dump())
         try:
