@@ -14,10 +14,9 @@ from envoy.service.endpoint.v3 import eds_pb2_grpc
 
 from tests.fakes.xds_client import Client, assignment, client_of, cluster, listener, route, until
 from xds_server import ResourceCache, XdsServer
+from xds_server.conformance.client import ADS
 from xds_server.domain.resource import CDS, EDS, LDS, RDS
 from xds_server.embed import Limits
-
-ADS = "/envoy.service.discovery.v3.AggregatedDiscoveryService/"
 
 
 class House:
@@ -196,9 +195,9 @@ async def test_malformed_bytes_end_the_stream(open_house: Callable[..., Any]) ->
     neighbour = house.client.ads(delta=False)
     await neighbour.say(CDS)
     for method in ("StreamAggregatedResources", "DeltaAggregatedResources"):
-        call = house.client.raw(ADS + method)
-        await call.write(b"\x0a\xff\xff\xff\xff")
-        assert await call.code() is grpc.StatusCode.INVALID_ARGUMENT
+        talk = house.client.stream(ADS + method, delta=False, node=None)
+        await talk.write(b"\x0a\xff\xff\xff\xff")
+        assert (await talk.ended())[0] is grpc.StatusCode.INVALID_ARGUMENT
     assert names(await neighbour.hear()) == {"a"}
 
 
