@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
+FUZZ_S ?= 900
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help demo test check format lint types imports bench protos lock train-env clean
+.PHONY: help demo test check format lint types imports bench fuzz protos lock train-env clean
 .DEFAULT_GOAL := help
 
 help:  ## what can be typed
@@ -52,6 +53,9 @@ imports: $(VENV)/.dev
 
 bench: $(VENV)/.dev  ## the benchmarks: one table and one JSON each, under build/bench
 	$(BIN)/python -m tests.benchmarks $(ARGS)
+
+fuzz: $(VENV)/.dev  ## hostile bytes for an hour; FUZZ_S=60 for sixty seconds each of four ways
+	FUZZ_S=$(FUZZ_S) $(BIN)/python -m pytest tests/properties/test_fuzz.py $(ARGS)
 
 # ---- what maintainers type
 protos: $(VENV)/.dev  ## generate xds_server/pb from protos/
