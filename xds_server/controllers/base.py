@@ -8,7 +8,7 @@ from typing import Protocol
 import structlog
 
 from xds_server import metrics
-from xds_server.ports import Clock
+from xds_server.ports import Clock, Unavailable
 
 _log = structlog.get_logger(__name__)
 _BACK_OFF_S = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
@@ -61,7 +61,8 @@ class Controller:
         except Exception as error:  # noqa: BLE001 - whatever a step raises is counted, told and retried
             self.problem = f"{type(error).__name__}: {error}"
             metrics.CONTROLLER_FAILURES.labels(self.name).inc()
-            _log.exception("controller failed; it tries again", controller=self.name)
+            ours = not isinstance(error, Unavailable)  # then the way there is of interest, else only the words
+            _log.error("controller failed; it tries again", controller=self.name, why=str(error), exc_info=ours)
             return False
         self.runs += 1
         self.ready, self.problem = True, None

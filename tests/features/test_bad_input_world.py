@@ -1,0 +1,149 @@
+"""A world that goes bad while we serve: a full disk, a jumping clock, a bad file on reload. Nothing promised is lost."""
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import grpc
+import httpx
+import pytest
+import yaml
+from google.protobuf.duration_pb2 import Duration
+from structlog.testing import capture_logs
+
+from tests.fakes.whole import Whole, settings, whole
+from tests.fakes.xds_client import until
+from xds_server.adapters.system_clock import SystemClock
+from xds_server.app import serve
+from xds_server.config import load
+from xds_server.domain.resource import EDS
+from xds_server.pb.admin.v1 import admin_pb2 as pb
+from xds_server.pb.admin.v1.admin_pb2_grpc import AdminStub
+
+WISH = {"service": "nat", "num_ips": 1, "bandwidth_mbps": 1, "security_profile": "web", "location": "z1"}
+
+
+async def _pages(house: Whole, most: int) -> None:
+    """Let the database have so many pages and no more: SQLite then answers as it does on a full disk."""
+    store = house.plane.store
+    await store._run(lambda: store._db.execute(f"PRAGMA max_page_count = {most}"))
+
+
+async def _asked(house: Whole, key: int) -> httpx.Response:
+    headers = {"Idempotency-Key": f"k{key}"}
+    return await house.http.post("/subnets/request", params={"timeout_s": 0}, json=WISH, headers=headers)
+
+
+async def test_a_full_disk_promises_nothing_and_stops_no_traffic(tmp_path, monkeypatch):
+    """503 and UNAVAILABLE with the reason and no traceback; Envoys are served meanwhile; with room all goes on."""
+    monkeypatch.setattr("xds_server.servers.sam_http.DURABLE_S", 0.3)
+    pin = pb.PinWeightRequest(service="checkout", endpoint="a1", weight=1, reason="x" * 400)
+    async with whole(tmp_path) as house:
+        await house.ready()
+        await _pages(house, 1)
+        granted = []
+        with capture_logs() as logged:
+            while (answer := await _asked(house, len(granted))).status_code == 201:
+                granted.append(answer.json()["subnet_id"])
+            assert (answer.status_code, answer.json()["code"]) == (503, "busy")
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await house.admin.PinWeight(pin)
+        assert (caught.value.code(), "disk is full" in caught.value.details()) == (grpc.StatusCode.UNAVAILABLE, True)
+        assert "allocate: Unavailable: database" in (await house.http.get("/readyz")).text
+        assert not any(entry.get("exc_info") for entry in logged)
+        talk = house.xds.ads(delta=False)
+        await talk.say(EDS, "checkout")
+        assert len((await talk.hear()).resources) == 1
+        await _pages(house, 1 << 20)
+        async with asyncio.timeout(5):
+            while (answer := await _asked(house, len(granted))).status_code == 503:
+                pass  # as the words say: again, with the same key
+        granted.append(answer.json()["subnet_id"])
+        await house.admin.PinWeight(pin)
+        await house.ready()
+        listed = (await house.http.get("/subnets/status")).json()["subnets"]
+        assert [subnet["subnet_id"] for subnet in listed] == granted
+
+
+async def test_a_jumping_clock_ends_pins_by_the_wall_and_stops_nothing(tmp_path, monkeypatch):
+    """Back by a day: the pin stays. Ahead by two hours: it ends, and weights and subnets go on as before."""
+    jump_s, wall = 0.0, SystemClock().wall
+    monkeypatch.setattr(SystemClock, "wall", lambda _: wall() + jump_s)
+    monkeypatch.setattr("xds_server.controllers.operate._LONGEST_WAIT_S", 0.1)
+    async with whole(tmp_path) as house:
+        await house.ready()
+        pins = house.plane.desk.pins
+        await house.admin.PinWeight(
+            pb.PinWeightRequest(service="checkout", endpoint="a1", weight=700, ttl=Duration(seconds=3600))
+        )
+        published = house.plane.publish.published
+        await until(lambda: 700 in published.value["checkout"].weights.tolist(), "never published")
+        jump_s = -86_400.0
+        answer = await _asked(house, 1)
+        assert answer.status_code == 201
+        assert pins.value["checkout"][0].weight == 700
+        jump_s = 7_200.0
+        await until(lambda: not pins.value, "the pin did not end")
+        await until(lambda: 700 not in published.value["checkout"].weights.tolist(), "its weight is still out")
+        await house.ready()
+
+
+BAD = [
+    ("services: [", "line 1"),
+    ("1: 2", "unknown key '1'"),
+    ("services: &a [*a]", "nested too deeply"),
+    ("services: [{name: checkout, listen_port: 0}]", "listen_port"),
+    (None, "cannot be read"),
+]
+
+
+async def test_a_bad_file_on_reload_changes_nothing_and_a_good_one_does(tmp_path):
+    """SIGHUP: each bad file is refused with its faults in the log, the running services stay; then a good one comes."""
+    path = tmp_path / "config.yaml"
+    first = settings(tmp_path)
+    more = yaml.safe_load(path.read_text())
+    more["services"].append({"name": "later", "listen_port": 15003})
+    with capture_logs() as logged:
+        running = asyncio.create_task(serve(first, lambda: load(path), lambda level: "info"))
+        async with grpc.aio.insecure_channel(f"unix:{tmp_path}/admin") as channel:
+            await _serving(tmp_path)
+            for text, expected in BAD:
+                path.unlink() if text is None else path.write_text(text)
+                event = await _hup(logged)
+                assert expected in "\n".join(event["faults"])
+                assert await _names(channel) == ["checkout", "nat"]
+            path.write_text(yaml.safe_dump(more))
+            assert (await _hup(logged))["services"] == 3
+            async with asyncio.timeout(5):
+                while "later" not in await _names(channel):
+                    pass
+        running.cancel()
+        await asyncio.wait([running])
+    assert not [entry for entry in logged if entry.get("exc_info")]
+
+
+async def _serving(at: Path) -> None:
+    transport = httpx.AsyncHTTPTransport(uds=f"{at}/http")
+    async with httpx.AsyncClient(transport=transport, base_url="http://x") as http, asyncio.timeout(5):
+        while True:
+            try:
+                if (await http.get("/readyz")).status_code == 200:
+                    return
+            except httpx.TransportError:
+                await asyncio.sleep(0.01)
+
+
+async def _hup(logged: list) -> dict:
+    def told() -> list[dict]:
+        return [entry for entry in logged if "configuration" in entry["event"]]
+
+    before = len(told())
+    os.kill(os.getpid(), signal.SIGHUP)
+    await until(lambda: len(told()) > before, "no word on the reload")
+    return told()[-1]
+
+
+async def _names(channel: grpc.aio.Channel) -> list[str]:
+    services = (await AdminStub(channel).ListServices(pb.ListServicesRequest())).services
+    return [service.name for service in services]
