@@ -122,6 +122,7 @@ def test_noise_on_like_endpoints_pushes_nothing(rows, utilisation, seed):
 def test_noise_on_unlike_endpoints_pushes_at_most_once_per_interval(kappa, utilisation, seed):
     """±5 % noise never pushes more often than the least interval, and no step exceeds the guardrail."""
     run = ClosedLoop(service(len(kappa)), lambda _: kappa, utilisation * kappa.sum(), noise=0.05, seed=seed).run(30)
+    assert len(run.tables) == 30
     for before, after in zip(run.tables, run.tables[1:], strict=False):
         assert (after.weights <= before.weights * 1.6 + 1).all()
         assert (after.weights >= before.weights / 3 - 1).all()

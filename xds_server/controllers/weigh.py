@@ -185,7 +185,7 @@ class WeighStep:
         state = self._states.get(service.name)
         roster = state.roster if state and state.roster.service is service else roster_of(service)
         if state is None:
-            state = LawState.start(roster, self._remembered.get(service.name))
+            state = LawState.start(roster, self._remembered.get(service.name), self._interval_s)
         tick = outlook = None
         if (samples := news.samples) is not None:
             tick = sighting_of(samples, self._samples_rows.rows(samples.keys, roster))

@@ -21,6 +21,8 @@ LEAST: Final = 1 / FAIR
 """No share is below this part of the fair one: it is weight 1."""
 SLOW_START: Final = 0.2
 """What a newcomer starts with, of the median weight of the others; then it rises like everybody."""
+AT_ONCE: Final = 1.0
+"""What it starts with while there is no telemetry by which it could rise."""
 MARKED: Final = 1.4
 """A step by this factor of one endpoint's share is worth a push, however small its part of the total."""
 ARRIVED: Final = 1.1
@@ -32,8 +34,8 @@ LONGEST_SPACING: Final = 30.0
 ROUNDING: Final = 2e-3
 
 
-def shares_before(weights: Ints) -> Floats:
-    """Return the shares that weights stand for; newcomers (weight 0) get their slow start. Sums to 1.
+def shares_before(weights: Ints, start: float = SLOW_START) -> Floats:
+    """Return the shares that weights stand for; newcomers (weight 0) get ``start`` of the median. Sums to 1.
 
     Weights that were rounded down from the same number of endpoints are taken as they are: what is compared with the
     bounds of change is then exactly what was published.
@@ -43,17 +45,10 @@ def shares_before(weights: Ints) -> Floats:
     typical = middle(weights[weights > 0].astype(np.float64))
     if np.isnan(typical):
         return np.full(len(weights), 1 / len(weights))
-    start = np.where(weights > 0, weights, max(1.0, SLOW_START * typical))
-    whole = exact_sum(start)
+    begin = np.where(weights > 0, weights, max(1.0, start * typical))
+    whole = exact_sum(begin)
     usual = FAIR * len(weights)
-    return np.asarray(start / (usual if 1 - ROUNDING <= whole / usual <= 1 else whole))
-
-
-def without_newcomers(weights: Ints) -> Floats:
-    """Return the shares that weights stand for, newcomers (weight 0) at the median of the others. Sums to 1."""
-    typical = middle(weights[weights > 0].astype(np.float64))
-    shares = np.where(weights > 0, weights, 1.0 if np.isnan(typical) else typical)
-    return np.asarray(shares / exact_sum(shares))
+    return np.asarray(begin / (usual if 1 - ROUNDING <= whole / usual <= 1 else whole))
 
 
 def guarded(before: Floats, wish: Floats, rails: Guardrails) -> Floats:

@@ -60,7 +60,7 @@ class LawState:
     ``law``: the weights the law last published, 0 for endpoints that had none. ``published``: the same with pins.
     ``pushed_s``: when ``published`` last changed. ``excluded``: why each endpoint had no traffic, '' when it had.
     ``changed``: a cause that is not told yet. ``resumed``: began with the weights of before a restart.
-    ``moving``: the guardrails cut the last step short.
+    ``moving``: the guardrails cut the last step short. ``since_s``: when the law first decided.
     """
 
     roster: Roster
@@ -73,15 +73,18 @@ class LawState:
     changed: str = ""
     resumed: bool = False
     moving: bool = False
+    since_s: float = np.inf
 
     @classmethod
-    def start(cls, roster: Roster, remembered: Mapping[EndpointId, int] | None = None) -> "LawState":
-        """Begin with nothing, or with the weights that were published before a restart."""
+    def start(
+        cls, roster: Roster, remembered: Mapping[EndpointId, int] | None = None, interval_s: float = 1.0
+    ) -> "LawState":
+        """Begin with nothing, or with the weights that were published before a restart; a tick is ``interval_s``."""
         rows = len(roster.endpoints)
         weights = np.array([max(0, (remembered or {}).get(e, 0)) for e in roster.endpoints], np.int64)
         return cls(
             roster=roster,
-            memory=Memory.blank(rows),
+            memory=replace(Memory.blank(rows), interval_s=interval_s),
             law=weights,
             published=weights,
             pinned=np.zeros(rows, np.bool_),
@@ -98,18 +101,26 @@ class LawState:
             return replace(self, roster=roster)
         old = {endpoint: row for row, endpoint in enumerate(self.roster.endpoints)}
         rows = np.array([old.get(e, -1) for e in roster.endpoints], np.int64)
-        return LawState(
+        return replace(
+            self,
             roster=roster,
             memory=self.memory.take(rows),
             law=_ints(self.law, rows),
             published=_ints(self.published, rows),
             pinned=_ints(self.pinned, rows) > 0,
             excluded=tuple(self.excluded[row] if row >= 0 else "" for row in rows),
-            pushed_s=self.pushed_s,
             changed=self.changed or MEMBERSHIP,
-            resumed=self.resumed,
-            moving=self.moving,
         )
+
+    def age_ticks(self, now_s: float) -> float:
+        """Return how old the newest telemetry is; where none ever came, for how long it has been missed."""
+        return (now_s - (self.memory.sampled_s if self.memory.ticks else self.since_s)) / self.memory.interval_s
+
+    def blind(self, now_s: float) -> bool:
+        """Tell whether there is no telemetry to go by: none yet, too old, or too little since a restart."""
+        stale_ticks = self.roster.service.policy.guardrails.stale_ticks
+        unsure = self.resumed and self.memory.ticks <= WARM_UP
+        return not self.memory.ticks or unsure or self.age_ticks(now_s) > stale_ticks
 
 
 def decide(picture: Picture, state: LawState) -> tuple[LawState, WeightTable]:
@@ -134,20 +145,24 @@ def decide(picture: Picture, state: LawState) -> tuple[LawState, WeightTable]:
         policy.thresholds,
         state.excluded,
     )
-    state = replace(state, memory=replace(memory, alike=belief.alike))
+    first_s = min(state.since_s, picture.now_s)
+    state = replace(state, memory=replace(memory, alike=belief.alike), since_s=first_s)
     prices = price_s(scores, policy.preference)
     pins = pinned_rows(picture.roster.endpoints, in_force(picture.pins, picture.wall_s))
-    move = _move(state, picture.now_s, belief, prices, _begin(state, pins, scores.available))
+    move = _move(state, picture.now_s, belief, prices, _begin(state, picture.now_s, pins, scores.available))
     return _recorded(picture, state, Decided(belief, scores, prices, panic, move, pins))
 
 
-def _begin(state: LawState, pins: Mapping[int, Pin], available: Flags) -> Ints:
-    """Return the law's last weights, the pin's where one was just lifted; NONE where no traffic may go."""
+def _begin(state: LawState, now_s: float, pins: Mapping[int, Pin], available: Flags) -> Ints:
+    """Return the law's last weights; NONE where no traffic may go.
+
+    Where a pin was just lifted the law glides from the pin's weight, if telemetry can lead it away from there.
+    """
     if state.changed == FIRST:
         laid = np.zeros(len(available), np.bool_)
         laid[list(pins)] = True
         return np.where(available, unlaid(state.law, laid), NONE)
-    lifted = state.pinned.copy()
+    lifted = state.pinned & (not state.blind(now_s))
     lifted[list(pins)] = False
     return np.where(available, np.where(lifted, state.published, state.law), NONE)
 
@@ -159,11 +174,11 @@ def _move(state: LawState, now_s: float, belief: Estimate, prices: Floats, begin
         return Move(rows, np.zeros(0), np.zeros(0), np.zeros(0))
     service = state.roster.service
     rails = service.policy.guardrails
-    before = guardrails.shares_before(begin[rows])
-    age = (now_s - state.memory.sampled_s) / state.memory.interval_s
-    if age > rails.stale_ticks or (state.resumed and state.memory.ticks <= WARM_UP):
-        lost = rails.forget_ticks < age < np.inf
-        wish = np.full(len(before), 1 / len(before)) if lost else guardrails.without_newcomers(begin[rows])
+    blind = state.blind(now_s)
+    before = guardrails.shares_before(begin[rows], guardrails.AT_ONCE if blind else guardrails.SLOW_START)
+    if blind:
+        lost = state.age_ticks(now_s) > rails.forget_ticks
+        wish = np.full(len(before), 1 / len(before)) if lost else before
         words, least_s = (LOST if lost else KEPT), 0.9 * state.memory.interval_s
     else:
         wish = solve(
@@ -187,15 +202,13 @@ def _recorded(picture: Picture, state: LawState, decided: Decided) -> tuple[LawS
     published = overlaid(law, decided.pins)
     pinned = np.zeros(len(law), np.bool_)
     pinned[list(decided.pins)] = True
-    after = LawState(
-        roster=picture.roster,
-        memory=state.memory,
+    after = replace(
+        state,
         law=law,
         published=published,
         pinned=pinned,
         excluded=scores.excluded,
-        pushed_s=state.pushed_s,
-        resumed=state.resumed,
+        changed="",
         moving=move.moving,
     )
     cause = "" if not state.changed and np.array_equal(published, state.published) else _cause(state, after, decided)

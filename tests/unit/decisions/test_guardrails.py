@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from xds_server.decisions.guardrails import (
+    AT_ONCE,
     fitted,
     guarded,
     integers,
     shares_before,
     spacing_s,
-    without_newcomers,
     worth_a_push,
 )
 from xds_server.domain.policy import Guardrails
@@ -58,7 +58,7 @@ def test_newcomers_start_slowly_and_the_rest_keeps_its_proportions():
     shares = shares_before(np.array([1000, 2000, 0, 1000]))
     assert shares[1] / shares[0] == pytest.approx(2)
     assert shares[2] / shares[0] == pytest.approx(0.2)
-    assert without_newcomers(np.array([1000, 2000, 0, 1000])) == pytest.approx([0.2, 0.4, 0.2, 0.2])
+    assert shares_before(np.array([1000, 2000, 0, 1000]), AT_ONCE) == pytest.approx([0.2, 0.4, 0.2, 0.2])
 
 
 def test_all_new_is_all_equal():

@@ -96,6 +96,17 @@ def test_newcomer_starts_slowly_at_its_kind():
     assert run.weights.tolist() == [1000] * 5
 
 
+def test_a_newcomer_without_telemetry_has_its_share_at_once():
+    """Nothing could lead it up from a slow start: it gets the median and keeps it."""
+    run = loop(np.full(4, 100.0))
+    run.decide(None)
+    run.service = service(5)
+    run.roster = roster_of(run.service)
+    for _ in range(3):
+        assert run.decide(None).weights.tolist() == [1000] * 5
+        run.now_s += 1
+
+
 def test_reordered_endpoints_keep_what_is_known_of_them():
     """The same endpoints in another order: the same weights by id, nothing learnt anew."""
     run = loop().run(10)
@@ -122,11 +133,49 @@ def test_pin_overrides_is_not_moved_and_ends():
     assert run.weights[5] == pytest.approx(before[5], rel=0.1)
 
 
+def drained(run, *ids):
+    """Take those endpoints out of new traffic, the others in."""
+    who = [Endpoint(e.id, e.address, e.port, draining=e.id in ids) for e in run.service.endpoints]
+    run.roster = roster_of(service(who))
+
+
+def test_a_pin_lifted_without_telemetry_leaves_no_trace():
+    """Nothing fresh to go by: the weights from before the pin are in force again at once, and stay."""
+    run = loop().run(10)
+    before = run.weights.tolist()
+    for _ in range(8):
+        run.now_s += 1
+        run.decide(None)
+    run.pins = (pin("e5", weight=100),)
+    assert run.decide(None).weights[5] == 100
+    run.pins = ()
+    for _ in range(3):
+        assert run.decide(None).weights.tolist() == before
+        run.now_s += 1
+
+
+@pytest.mark.parametrize("out", ["e1", "e2"])
+def test_a_pin_lifted_across_a_drain_leaves_no_trace(out):
+    """Pinned, drained, unpinned, undrained in any order, before any telemetry: everybody's fair share again."""
+    run = loop(np.full(3, 100.0))
+    run.decide(None)
+    for pinned in (False, True):
+        run.pins = (pin("e1", weight=100),)
+        run.decide(None)
+        drained(run, out)
+        run.decide(None)
+        run.pins = run.pins if pinned else ()
+        run.decide(None)
+        drained(run)
+        run.decide(None)
+        run.pins = ()
+        assert run.decide(None).weights.tolist() == [1000] * 3
+
+
 def test_draining_endpoint_gets_nothing_and_the_others_its_share():
     """Draining means weight 0 in the table, with the reason."""
     run = loop(load=500.0).run(10)
-    who = [Endpoint(e.id, e.address, e.port, draining=e.id == "e0") for e in run.service.endpoints]
-    run.roster = roster_of(service(who))
+    drained(run, "e0")
     run.run(1)
     table = run.tables[-1]
     assert (table.weights[0], table.cause, table.causes[0]) == (0, AVAILABILITY, "draining")
@@ -269,6 +318,33 @@ def test_restart_goes_on_with_the_weights_of_before():
     assert again.weights.tolist() == list(known.values())
 
 
+def test_a_pin_lifted_after_a_restart_leaves_no_trace():
+    """A pin of before the restart, lifted before any telemetry: the weights that the law had given."""
+    run = loop().run(10)
+    before = run.weights.tolist()
+    again = loop(pins=(pin("e5", weight=100),), now_s=5000.0)
+    again.state = LawState.start(again.roster, dict(zip(run.roster.endpoints, before, strict=True)) | {"e5": 100})
+    assert again.decide(None).weights[5] == 100
+    again.pins = ()
+    assert again.decide(None).weights.tolist() == pytest.approx(before, abs=len(before))  # of rounding down
+
+
+@pytest.mark.parametrize("interval_s", [1.0, 5.0])
+def test_telemetry_that_never_came_is_forgotten_too(interval_s):
+    """Remembered weights hold for forget_ticks from the first decision; then equal weights, as when telemetry ends."""
+    known = {"e0": 500, "e1": 1000, "e2": 1500}
+    run = loop(np.full(3, 100.0), now_s=5000.0)
+    run.state = LawState.start(run.roster, known, interval_s)
+    for _ in range(31):
+        assert run.decide(None).weights.tolist() == list(known.values())
+        run.now_s += interval_s
+    for _ in range(10):
+        run.decide(None)
+        run.now_s += interval_s
+    assert run.weights.tolist() == [1000] * 3
+    assert {t.cause for t in run.tables[-10:]} == {"", STALE}
+
+
 def test_low_rate_service_is_pushed_rarely():
     """At few requests per second pushes are as far apart as ten picks per endpoint and node take."""
     run = loop(UNLIKE / 25, load=24.0, noise=0.1).run(120)
@@ -306,6 +382,7 @@ def test_every_number_is_in_the_terms():
 def test_stricter_guardrails_hold():
     """A slower max_rise of the policy is obeyed."""
     run = loop(asked=service(12, guardrails=Guardrails(max_rise=1.1, max_fall=0.9))).run(20)
+    assert len(run.pushes()) > 5
     for before, after in zip(run.tables, run.tables[1:], strict=False):
         assert (after.weights <= before.weights * 1.1 + 1e-6).all()
         assert (after.weights >= before.weights * 0.9 - 1).all()
