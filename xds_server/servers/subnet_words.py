@@ -91,7 +91,7 @@ class StatusBody(SubnetBody):
 
 
 class StatusList(BaseModel):
-    """Subnets, oldest first."""
+    """Subnets."""
 
     subnets: list[StatusBody]
 
