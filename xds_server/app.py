@@ -130,7 +130,7 @@ class ControlPlane:
             self._services, telemetry.allowed_networks, self.clock, allowed_sockets=telemetry.allowed_sockets
         )
         self.scrape = Scrape(self._scraped, self._services, self.stats, self.history, self.clock)
-        self.forecast = ForecastStep(self.history, self.model, SeasonalForecaster(), self.clock)
+        self.forecast = ForecastStep(self.history, self.model, SeasonalForecaster(), self.clock, self.desk.services)
 
     def _compose_weights(self, recalled: Recalled) -> None:
         """Services, telemetry, forecasts and pins make weights; they are remembered, then published."""
@@ -243,6 +243,7 @@ def _http(plane: ControlPlane, smart: SmartEndpoints, not_ready: Callable[[], li
     app = application(
         sam_routes(plane.subnet_desk),
         not_ready=not_ready,
+        degraded=lambda: [f"forecast: {why}"] if (why := plane.forecast.because) else [],
         select=lambda service, network: smart.choose(service, network).as_json(),
     )
     settings = plane.settings

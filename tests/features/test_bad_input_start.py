@@ -133,3 +133,5 @@ async def test_without_a_usable_model_everything_else_serves(tmp_path, model, ca
         await until(lambda: house.plane.forecast.forecasts.value is not None, "nobody forecasts")
         told = await house.admin.GetModel(pb.GetModelRequest())
         assert not told.HasField("card")
+        assert told.because == f"fallback: {house.plane.model}"
+        assert (await house.http.get("/readyz")).json()["degraded"] == [f"forecast: {told.because}"]

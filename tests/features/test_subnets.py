@@ -403,7 +403,7 @@ async def test_pages_health_and_metrics():
         assert (await http.get("/healthz")).text == "ok\n"
         await sam.until(lambda: len(sam.addresses()) == 1)
         ready = await http.get("/readyz")
-        assert (ready.status_code, ready.json()) == (200, {"ready": True, "problems": []})
+        assert (ready.status_code, ready.json()) == (200, {"ready": True, "problems": [], "degraded": []})
         metrics = (await http.get("/metrics")).text
         assert 'xds_subnet_pool_used_addresses{pool="zone-a"} 8.0' in metrics
         assert 'xds_subnets{phase="active"} 1.0' in metrics

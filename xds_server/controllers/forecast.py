@@ -4,6 +4,7 @@ Reads the history, writes ``forecasts``. Knows deadlines and who stands in for w
 """
 
 import asyncio
+from collections.abc import Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Final, Protocol
 
@@ -13,8 +14,9 @@ from numpy.typing import NDArray
 
 from xds_server import metrics
 from xds_server.domain.forecast import CHANNELS, CONTEXT, HORIZON, QUANTILES, ForecastBatch
-from xds_server.domain.names import EndpointKey
+from xds_server.domain.names import EndpointKey, ServiceName
 from xds_server.domain.telemetry import Samples
+from xds_server.domain.topology import Service
 from xds_server.ports import Clock, Forecaster, Unavailable
 from xds_server.state.watchable import Watchable
 
@@ -39,7 +41,8 @@ class ForecastStep:
 
     ``model``: the forecaster, or the error that kept it from loading. ``deadline_s``: how long a tick waits for it,
     by default half the interval, at least SHORTEST_DEADLINE_S. A model that is late keeps its one thread: until it is
-    done, later ticks do not ask it again.
+    done, later ticks do not ask it again. ``services``: those that are told who forecasts, measured or not.
+    ``because``: why the fallback forecasts, '' while the model does.
     """
 
     name = "forecast"
@@ -50,6 +53,7 @@ class ForecastStep:
         model: Forecaster | Unavailable,
         fallback: Forecaster,
         clock: Clock,
+        services: Watchable[Mapping[ServiceName, Service]],
         *,
         deadline_s: float | None = None,
         executor: Executor | None = None,
@@ -62,8 +66,9 @@ class ForecastStep:
         self._deadline_s = max(history.interval_s / 2, SHORTEST_DEADLINE_S) if deadline_s is None else deadline_s
         self._executor = executor or ThreadPoolExecutor(1, thread_name_prefix="model")
         self._pending: asyncio.Future[Float32] | None = None
+        self._services = services
         self._seen = 0
-        self._because = ""
+        self.because = f"fallback: {model}" if isinstance(model, Unavailable) else ""
 
     async def wait(self) -> None:
         """Return when there are newer samples than the last forecast knew."""
@@ -78,7 +83,7 @@ class ForecastStep:
         made_at_s = self._clock.now()
         quantiles, because = await self._forecast(rows)
         source = self._fallback if because or isinstance(self._model, Unavailable) else self._model
-        self._tell(keys, because)
+        self._tell(because)
         shape = (len(keys), len(CHANNELS), HORIZON, len(QUANTILES))
         self.forecasts.set(
             ForecastBatch(
@@ -94,7 +99,8 @@ class ForecastStep:
 
     async def _forecast(self, rows: Float32) -> tuple[Float32, str]:
         if rows.size == 0:
-            return np.full((len(rows), HORIZON, len(QUANTILES)), np.nan, np.float32), ""
+            missing = f"fallback: {self._model}" if isinstance(self._model, Unavailable) else ""
+            return np.full((len(rows), HORIZON, len(QUANTILES)), np.nan, np.float32), missing
         try:
             return await self._by_model(rows), ""
         except Unavailable as error:
@@ -115,11 +121,11 @@ class ForecastStep:
         metrics.MODEL_INFERENCE_SECONDS.observe(self._clock.now() - started)
         return _checked(self._pending, len(rows))
 
-    def _tell(self, keys: tuple[EndpointKey, ...], because: str) -> None:
-        for service in {key.service for key in keys}:
+    def _tell(self, because: str) -> None:
+        for service in self._services.value:
             metrics.MODEL_FALLBACK.labels(service).set(1 if because else 0)
-        if because != self._because:
-            self._because = because
+        if because != self.because:
+            self.because = because
             _log.warning("forecasts by the fallback", because=because) if because else _log.info(
                 "forecasts by the model"
             )

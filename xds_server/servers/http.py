@@ -36,21 +36,29 @@ Select = Callable[[str, str], Mapping[str, object]]
 """(service, virtual network) -> the chosen endpoint as JSON; raises domain.refusal.Refusal."""
 
 
-def application(*routers: APIRouter, not_ready: Callable[[], Sequence[str]], select: Select | None = None) -> FastAPI:
-    """Put the application together. ``not_ready`` names what is not ready, empty when all is."""
+def application(
+    *routers: APIRouter,
+    not_ready: Callable[[], Sequence[str]],
+    degraded: Callable[[], Sequence[str]] = list,
+    select: Select | None = None,
+) -> FastAPI:
+    """Put the application together.
+
+    ``not_ready`` names what is not ready, ``degraded`` what is not as good as it could be; both empty when all is well.
+    """
     app = FastAPI(title="xds-server", version=__version__, docs_url=None, redoc_url=None)
     problems.install(app)
     for router in routers:
         app.include_router(router)
     if select:
         app.include_router(_selection(select))
-    app.include_router(_health(not_ready))
+    app.include_router(_health(not_ready, degraded))
     app.include_router(_pages(app))
     app.add_middleware(BodyLimit)
     return app
 
 
-def _health(not_ready: Callable[[], Sequence[str]]) -> APIRouter:
+def _health(not_ready: Callable[[], Sequence[str]], degraded: Callable[[], Sequence[str]]) -> APIRouter:
     routes = APIRouter(tags=["operation"])
 
     @routes.get("/healthz", response_class=PlainTextResponse)
@@ -60,9 +68,10 @@ def _health(not_ready: Callable[[], Sequence[str]]) -> APIRouter:
 
     @routes.get("/readyz", responses={503: {"description": "Not ready; problems say what is not"}})
     async def readyz() -> JSONResponse:
-        """Say whether everything is ready, and if not, what is not and why."""
+        """Say whether everything is ready, and if not, what is not and why; and what runs on a stand-in."""
         found = list(not_ready())
-        return JSONResponse({"ready": not found, "problems": found}, 503 if found else 200)
+        told = {"ready": not found, "problems": found, "degraded": list(degraded())}
+        return JSONResponse(told, 503 if found else 200)
 
     @routes.get("/metrics", response_class=PlainTextResponse)
     async def metrics(request: Request) -> Response:

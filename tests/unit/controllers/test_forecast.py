@@ -12,6 +12,7 @@ from xds_server.adapters.seasonal_forecaster import SeasonalForecaster
 from xds_server.controllers.forecast import ForecastStep
 from xds_server.domain.forecast import CHANNELS, HORIZON, QUANTILES
 from xds_server.domain.names import EndpointId, EndpointKey, ServiceName
+from xds_server.domain.topology import Service
 from xds_server.ports import Unavailable
 from xds_server.state.watchable import Watchable
 
@@ -58,7 +59,8 @@ class Model:
 
 def step_with(model, rings=None, **options):
     """A step on a manual clock."""
-    return ForecastStep(rings or Rings(), model, SeasonalForecaster(), ManualClock(), **options)
+    services = Watchable({KEYS[0].service: Service(KEYS[0].service)})
+    return ForecastStep(rings or Rings(), model, SeasonalForecaster(), ManualClock(), services, **options)
 
 
 def fallback_metric():
@@ -104,6 +106,16 @@ async def test_without_the_model_the_fallback_forecasts_and_says_why(model, reas
     assert batch.source == "seasonal"
     assert batch.because == reason
     assert np.isfinite(batch.quantiles).all()
+    assert fallback_metric() == 1
+
+
+async def test_a_missing_model_is_told_before_anything_is_measured():
+    """No endpoint has samples yet: reason and metric are there all the same, from the start."""
+    step = step_with(Unavailable("missing", "no file"), Rings(keys=()))
+    metrics.MODEL_FALLBACK.labels("checkout").set(0)
+    assert step.because == "fallback: missing: no file"
+    await step.step()
+    assert (step.forecasts.value.because, step.forecasts.value.source) == (step.because, "seasonal")
     assert fallback_metric() == 1
 
 

@@ -80,6 +80,16 @@ async def test_not_ready_names_what_is_not():
         assert (await get(server, "/healthz")).status_code == 200
 
 
+async def test_what_is_degraded_is_named_and_fails_nothing():
+    """/readyz stays 200 while something runs on a stand-in, and says which."""
+    async with serving(degraded=lambda: ["forecast: no model"]) as server:
+        ready = await get(server, "/readyz")
+        assert (ready.status_code, ready.json()) == (
+            200,
+            {"ready": True, "problems": [], "degraded": ["forecast: no model"]},
+        )
+
+
 @pytest.mark.parametrize("chunked", [True, False])
 async def test_large_bodies_are_refused(chunked: bool):
     """More than the limit is 413 as a problem, whether its length was told or not."""
