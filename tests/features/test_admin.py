@@ -333,6 +333,9 @@ async def test_health_and_reflection(channel):
         health_pb2.HealthCheckRequest(service="xds_server.admin.v1.Admin")
     )
     assert healthy.status == health_pb2.HealthCheckResponse.SERVING
+    watching = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), timeout=DEADLINE_S)
+    assert (await watching.read()).status == health_pb2.HealthCheckResponse.SERVING
+    watching.cancel()
     ask = reflection_pb2.ServerReflectionRequest(list_services="")
     stream = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo(iter([ask]))
     listed = {s.name async for answer in stream for s in answer.list_services_response.service}

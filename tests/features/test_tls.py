@@ -1,5 +1,6 @@
 """TLS on every port, in the whole app: who is refused, who may be which node, who may do what, and rotation."""
 
+import asyncio
 import contextlib
 import datetime as dt
 import socket
@@ -12,7 +13,7 @@ import grpc
 import httpx
 import pytest
 from envoy.config.core.v3 import base_pb2
-from envoy.service.discovery.v3 import discovery_pb2
+from envoy.service.discovery.v3 import ads_pb2_grpc, discovery_pb2
 from envoy.service.load_stats.v3 import lrs_pb2, lrs_pb2_grpc
 from envoy.service.status.v3 import csds_pb2, csds_pb2_grpc
 from google.protobuf import descriptor_pool
@@ -20,11 +21,10 @@ from prometheus_client import generate_latest
 from structlog.testing import capture_logs
 
 from tests.fakes.authority import Authority, Pair
-from tests.fakes.xds_client import Client
 from xds_server import app
 from xds_server.config import Settings
 from xds_server.domain.access import Right
-from xds_server.domain.resource import CDS
+from xds_server.domain.resource import CDS, LDS, ResourceType
 from xds_server.metrics import REGISTRY
 from xds_server.pb.admin.v1 import admin_pb2
 from xds_server.pb.admin.v1.admin_pb2_grpc import AdminStub
@@ -110,8 +110,7 @@ async def test_strangers_get_no_byte(secured, tmp_path):
     """Plaintext, no certificate, wrong authority, expired: no port answers, and no stream is ever seen."""
     for pair in strangers(secured, tmp_path).values():
         async with secured.channel_with("xds", pair) as channel:
-            talk = Client(channel).ads(delta=True, node="n1")
-            error = await refused(_first_word(talk))
+            error = await refused(_first_word(channel))
             assert error.code() is grpc.StatusCode.UNAVAILABLE
         async with secured.channel_with("admin", pair) as channel:
             call = AdminStub(channel).ListNodes(admin_pb2.ListNodesRequest(), timeout=DEADLINE_S)
@@ -120,7 +119,7 @@ async def test_strangers_get_no_byte(secured, tmp_path):
             with pytest.raises(httpx.TransportError):
                 await browser.get("/healthz")
     async with grpc.aio.insecure_channel(f"127.0.0.1:{secured.port('xds')}") as channel:
-        error = await refused(_first_word(Client(channel).ads(delta=False, node="n1")))
+        error = await refused(_first_word(channel))
         assert error.code() is grpc.StatusCode.UNAVAILABLE
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{secured.port('http')}") as browser:
         with pytest.raises(httpx.TransportError):
@@ -128,22 +127,39 @@ async def test_strangers_get_no_byte(secured, tmp_path):
     assert secured.plane.ads.nodes() == {}
 
 
-async def _first_word(talk):
+async def _first_word(channel) -> None:
     """Say the first request and read; TLS fails in whichever comes first."""
+    call = _ads(channel, delta=True)
     with contextlib.suppress(grpc.aio.UsageError):
-        await talk.say(CDS)
-    await talk.call.read()
-    raise grpc.aio.AioRpcError(await talk.call.code(), None, None, await talk.call.details())
+        await call.write(_wish(CDS, delta=True))
+    await _next(call)
+
+
+def _ads(channel, *, delta: bool):
+    stub = ads_pb2_grpc.AggregatedDiscoveryServiceStub(channel)
+    return stub.DeltaAggregatedResources() if delta else stub.StreamAggregatedResources()
+
+
+def _wish(kind: ResourceType, *, delta: bool, **fields):
+    request = discovery_pb2.DeltaDiscoveryRequest if delta else discovery_pb2.DiscoveryRequest
+    return request(type_url=kind.url, node=base_pb2.Node(id="n1"), **fields)
+
+
+async def _heard(call):
+    """The next response."""
+    async with asyncio.timeout(DEADLINE_S):
+        response = await call.read()
+    assert response is not grpc.aio.EOF, (await call.code(), await call.details())
+    return response
 
 
 @pytest.mark.parametrize("delta", [False, True])
 async def test_a_node_gets_its_own(secured, delta):
     """With a certificate that names it, a node is served as it was without TLS."""
     async with secured.channel("xds", NODE) as channel:
-        talk = Client(channel).ads(delta=delta, node="n1")
-        await talk.say(CDS)
-        response = await talk.hear()
-        assert len(response.resources) == 1
+        call = _ads(channel, delta=delta)
+        await call.write(_wish(CDS, delta=delta))
+        assert len((await _heard(call)).resources) == 1
     assert list(secured.plane.ads.nodes()) == ["n1"]
 
 
@@ -267,9 +283,9 @@ async def test_roles_over_http(secured):
 async def test_client_status_is_not_for_nodes(secured):
     """CSDS is refused to an ordinary xDS identity and tells a viewer what each node runs."""
     async with secured.channel("xds", NODE) as channel:
-        talk = Client(channel).ads(delta=True, node="n1")
-        await talk.say(CDS)
-        await talk.answer(await talk.hear())
+        call = _ads(channel, delta=True)
+        await call.write(_wish(CDS, delta=True))
+        await call.write(_wish(CDS, delta=True, response_nonce=(await _heard(call)).nonce))
         error = await refused(
             csds_pb2_grpc.ClientStatusDiscoveryServiceStub(channel).FetchClientStatus(csds_pb2.ClientStatusRequest())
         )
@@ -289,17 +305,17 @@ async def test_certificates_are_read_anew(secured, tmp_path):
     fresh, newcomer = successor.server(), successor.client(OPS)
 
     async with secured.channel("xds", NODE) as old:
-        talk = Client(old).ads(delta=True, node="n1")
-        await talk.say(CDS)
-        await talk.hear()
+        call = _ads(old, delta=True)
+        await call.write(_wish(CDS, delta=True))
+        await _heard(call)
         fresh.certificate.replace(secured.server.certificate)  # half way: the key does not fit yet
         await _serves(secured, secured.authority.client(OPS), secured.authority.ca)
         fresh.key.replace(secured.server.key)
         await _serves(secured, secured.authority.client(OPS), successor.ca)
         secured.authority.ca.write_bytes(successor.ca.read_bytes())
         await _serves(secured, newcomer, successor.ca)
-        await talk.say("type.googleapis.com/envoy.config.listener.v3.Listener")
-        assert (await talk.hear()).type_url.endswith("Listener")
+        await call.write(_wish(LDS, delta=True))
+        assert (await _heard(call)).type_url == LDS.url
 
 
 async def _serves(secured: Secured, pair: Pair, ca: Path) -> None:

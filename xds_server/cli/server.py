@@ -69,6 +69,13 @@ def check(config: ConfigFile = None) -> None:
     Example: xds-server check -c config.yaml
     """
     settings = _load(config, {})
+    from xds_server.config import facts
+    from xds_server.servers.certificates import UnusableCertificates
+
+    try:
+        facts.tls(settings)
+    except UnusableCertificates as error:
+        _fail(f"{config}: tls: {error}")
     typer.echo(
         f"{config or 'defaults'}: good: {len(settings.services)} services, "
         f"{sum(len(s.endpoints) for s in settings.services)} endpoints, {len(settings.pools)} pools"

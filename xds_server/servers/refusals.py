@@ -3,6 +3,7 @@
 Knows which status each kind of refusal becomes. Does not know any API.
 """
 
+import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final, NoReturn, TypeAlias
 
@@ -62,8 +63,8 @@ class RefusalInterceptor(grpc.aio.ServerInterceptor):
     ) -> Handler:
         """Wrap the handler that gRPC found; unknown methods pass as they are."""
         found = await continuation(handler_call_details)
-        if found is None or found.request_streaming:  # reflection and strangers
-            return found
+        if found is None or found.request_streaming or inspect.iscoroutinefunction(found.unary_stream):
+            return found  # strangers, reflection, health's Watch: not ours
         decoded = found.request_deserializer or bytes  # called by us: gRPC would answer UNKNOWN when it fails
         if found.response_streaming:
             streaming = _streaming(found.unary_stream, decoded)
