@@ -193,3 +193,13 @@ async def test_bytes_that_are_no_message_are_the_caller_s_fault(house):
     for call in calls:
         assert (await _refusal(call))[0] is grpc.StatusCode.INVALID_ARGUMENT
     assert (await house.admin.ListServices(pb.ListServicesRequest())).services
+
+
+async def test_a_service_without_endpoints_has_none_to_choose(house):
+    """409 with a code of its own over HTTP, FAILED_PRECONDITION over gRPC; the words say where endpoints come from."""
+    answer = await house.http.get("/endpoints/select?service=nat")
+    assert (answer.status_code, answer.json()["code"]) == (409, "no_endpoint")
+    assert "nat has no endpoint; register one" in answer.json()["detail"]
+    with pytest.raises(grpc.aio.AioRpcError, match="nat has no endpoint") as caught:
+        await house.admin.SelectEndpoint(pb.SelectEndpointRequest(service="nat"))
+    assert caught.value.code() is grpc.StatusCode.FAILED_PRECONDITION

@@ -7,12 +7,16 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """Why a wish was refused: what it names is unknown, it is malformed, it is outdated, or the state forbids it."""
+    """Why a wish was refused.
+
+    What it names is unknown, it is malformed, it is outdated, the state forbids it, or no endpoint may get traffic.
+    """
 
     UNKNOWN = "unknown"
     INVALID = "invalid"
     STALE = "stale"
     FORBIDDEN = "forbidden"
+    NO_ENDPOINT = "no_endpoint"
 
 
 class Refusal(Exception):

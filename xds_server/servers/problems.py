@@ -20,7 +20,7 @@ from xds_server.ports import Unavailable
 
 _log = structlog.get_logger(__name__)
 MEDIA_TYPE = "application/problem+json"
-_STATUS_OF = {Kind.UNKNOWN: 404, Kind.INVALID: 422, Kind.STALE: 409, Kind.FORBIDDEN: 409}
+_STATUS_OF = {Kind.UNKNOWN: 404, Kind.INVALID: 422, Kind.STALE: 409, Kind.FORBIDDEN: 409, Kind.NO_ENDPOINT: 409}
 
 
 class FieldFault(BaseModel):

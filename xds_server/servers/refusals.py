@@ -24,6 +24,7 @@ _STATUS = {
     Kind.INVALID: grpc.StatusCode.INVALID_ARGUMENT,
     Kind.STALE: grpc.StatusCode.ABORTED,
     Kind.FORBIDDEN: grpc.StatusCode.FAILED_PRECONDITION,
+    Kind.NO_ENDPOINT: grpc.StatusCode.FAILED_PRECONDITION,
 }
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"

@@ -11,7 +11,7 @@ from xds_server.domain.names import EndpointId
 from xds_server.domain.reason import Reason
 from xds_server.domain.refusal import Kind, Refusal
 from xds_server.domain.score import ScoreTable
-from xds_server.domain.topology import DEFAULT_NETWORK, Endpoint
+from xds_server.domain.topology import DEFAULT_NETWORK, Endpoint, Service
 from xds_server.servers.admin_picture import Picture
 
 Select = Callable[[ScoreTable], tuple[EndpointId, Reason]]
@@ -59,15 +59,17 @@ class SmartEndpoints:
             raise Refusal(Kind.UNKNOWN, f"service {service.name} is offered to {offered}, not to {network!r}")
         table = self._picture.decided.value.get(service.name)
         if table is None or table.scores is None or not table.scores.available.any():
-            raise Refusal(
-                Kind.FORBIDDEN,
-                f"no endpoint of {service.name} has a score yet; scores come with the first tick of telemetry "
-                f"(`xdsctl endpoints {service.name}`)",
-            )
+            raise Refusal(Kind.NO_ENDPOINT, _nobody(service))
         chosen, why = self._select(table.scores)
         row = table.scores.endpoints.index(chosen)
         score, confidence = float(table.scores.score[row]), float(table.scores.confidence[row])
         return Chosen(service.name, find_endpoint(service, chosen), score, confidence, why)
+
+
+def _nobody(service: Service) -> str:
+    if not service.endpoints:
+        return f"{service.name} has no endpoint; register one, or request a subnet where they come from subnets"
+    return f"no endpoint of {service.name} may get traffic now; `xdsctl endpoints {service.name}` says why"
 
 
 def _tree(reason: Reason) -> dict[str, object]:
