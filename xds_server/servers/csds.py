@@ -3,6 +3,7 @@
 Knows the client status messages. Secrets are told by name and version only. Does not know how streams are served.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, Protocol
 
@@ -64,14 +65,14 @@ class ClientStatus:
     async def FetchClientStatus(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's
         """Answer with the picture of this moment."""
         try:
-            return self._answer(request)
+            return await self._answer(request)
         except InvalidQuestion as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
         except TooMuch as error:
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
         raise AssertionError("abort raises")
 
-    def _answer(self, request: Any) -> Any:
+    async def _answer(self, request: Any) -> Any:
         clients = self._clients()
         answer = csds_pb2.ClientStatusResponse()
         resources = size = 0
@@ -82,6 +83,7 @@ class ClientStatus:
                 _describe(config.generic_xds_configs.add(), resource, sub, bare=request.exclude_resource_contents)
                 resources += 1
                 size += 0 if request.exclude_resource_contents else len(resource.body)
+            await asyncio.sleep(0)  # a fleet takes a while: streams go on meanwhile
             if resources > _MOST_RESOURCES or size > _MOST_BYTES:
                 raise TooMuch(
                     "too much for one answer; name fewer nodes in node_matchers, or exclude_resource_contents"

@@ -3,7 +3,7 @@
 Knows gRPC's authentication context and Python's peer certificates. Does not know who may do what.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
 from typing import Any, Final
 from urllib.parse import unquote
@@ -12,7 +12,7 @@ from xds_server.domain.access import Caller
 
 CALLING: Final[ContextVar[Caller]] = ContextVar("caller")
 """The caller of the RPC or request that is served; the gate sets it, nobody else does."""
-_ALTERNATIVE: Final = ("URI", "DNS", "email")
+_OTHERS: Final = ("DNS", "email")
 
 
 def caller_of(context: Any) -> Caller:
@@ -21,9 +21,9 @@ def caller_of(context: Any) -> Caller:
     peer = _host(context.peer())
     if b"ssl" not in proof.get("transport_security_type", ()):
         return Caller(peer)
-    uris = [_text(name) for name in proof.get("x509_uri", ())]  # first: they say who, the others say where
+    uris = [_text(name) for name in proof.get("peer_uri", ())]
     others = [_text(name) for name in proof.get("x509_subject_alternative_name", ())]
-    return Caller(peer, proved=True, names=tuple(dict.fromkeys((*uris, *others))))
+    return Caller(peer, proved=True, names=_names(uris, others))
 
 
 def caller_with(certificate: Mapping[str, Any] | None, peer: str) -> Caller:
@@ -31,8 +31,13 @@ def caller_with(certificate: Mapping[str, Any] | None, peer: str) -> Caller:
     if certificate is None:
         return Caller(peer)
     alternatives = certificate.get("subjectAltName", ())
-    names = [text for kind in _ALTERNATIVE for found, text in alternatives if found == kind]
-    return Caller(peer, proved=True, names=tuple(dict.fromkeys(names)))
+    uris = [text for kind, text in alternatives if kind == "URI"]
+    return Caller(peer, proved=True, names=_names(uris, [text for kind, text in alternatives if kind in _OTHERS]))
+
+
+def _names(uris: Iterable[str], others: Iterable[str]) -> tuple[str, ...]:
+    """Return the URIs, which say who, then the other names; of those, none that could be taken for a URI."""
+    return tuple(dict.fromkeys((*uris, *(name for name in others if ":/" not in name))))
 
 
 def _text(name: bytes) -> str:
