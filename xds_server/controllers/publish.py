@@ -21,6 +21,8 @@ from xds_server.state.watchable import Watchable, any_newer
 
 LINGER_S: Final = 300.0
 """So long a group without nodes keeps its content: its Envoys usually come back."""
+MOST_EMPTY: Final = 1_000
+"""At most so many: a stranger who comes under ever new names must not fill the memory."""
 _log = structlog.get_logger(__name__)
 
 
@@ -87,9 +89,11 @@ class Publish:
 
     def _forget(self, inhabited: Mapping[NodeGroup, Node], now: float) -> None:
         self._inhabited_at |= dict.fromkeys(inhabited, now)
-        for group in [group for group, at in self._inhabited_at.items() if now - at > LINGER_S]:
-            del self._inhabited_at[group]
-            self._cache.drop(group)
+        empty = sorted((at, group) for group, at in self._inhabited_at.items() if group not in inhabited)
+        for index, (at, group) in enumerate(empty):
+            if now - at > LINGER_S or len(empty) - index > MOST_EMPTY:
+                del self._inhabited_at[group]
+                self._cache.drop(group)
 
     def _tell(self, refusals: dict[str, str]) -> None:
         if refusals == self.refusals.value:

@@ -1,0 +1,53 @@
+"""Publish: how long the content of a group without nodes is kept."""
+
+import pytest
+
+from tests.fakes.clock import ManualClock
+from xds_server.controllers import publish
+from xds_server.controllers.publish import LINGER_S, Publish
+from xds_server.domain.names import NodeId
+from xds_server.domain.subnets import SubnetPlan
+from xds_server.domain.topology import Locality, Node
+from xds_server.state.cache import GroupCache
+from xds_server.state.watchable import Watchable
+
+
+class _House:
+    def __init__(self) -> None:
+        self.clock, self.cache, self.nodes = ManualClock(), GroupCache(), Watchable({})
+        self.publish = Publish(
+            services=Watchable({}),
+            weights=Watchable({}),
+            allocations=Watchable({}),
+            plan=Watchable(SubnetPlan(())),
+            nodes=self.nodes,
+            cache=self.cache,
+            clock=self.clock,
+        )
+
+    async def inhabit(self, *zones: str) -> list[str]:
+        """Let nodes of these zones, and no others, be connected; return the zones whose content is kept."""
+        self.nodes.set({NodeId(zone): Node(NodeId(zone), locality=Locality("", zone)) for zone in zones})
+        await self.publish.step()
+        return sorted(group.split("/")[-2] for group in self.cache.groups())
+
+
+async def test_an_empty_group_lingers_and_goes():
+    """Envoys that come back soon find their content; after LINGER_S it is gone, that of inhabited groups never."""
+    house = _House()
+    await house.inhabit("a", "b")
+    await house.clock.advance(LINGER_S)
+    assert await house.inhabit("a") == ["a", "b"]
+    await house.clock.advance(1)
+    assert await house.inhabit("a") == ["a"]
+
+
+async def test_only_so_many_empty_groups_linger(monkeypatch: pytest.MonkeyPatch):
+    """A stranger under ever new names pushes out the longest empty groups, and no inhabited one."""
+    monkeypatch.setattr(publish, "MOST_EMPTY", 2)
+    house = _House()
+    await house.inhabit("a", "m")
+    for zone in "bcde":
+        await house.clock.advance(1)
+        await house.inhabit("a", zone)
+    assert await house.inhabit("a") == ["a", "d", "e"]
