@@ -33,6 +33,9 @@ demo: $(VENV)/.demo  ## the whole story on loopback; ARGS=--once tells it and ex
 
 test: $(VENV)/.dev  ## everything; installs Debian packages too when root
 	bash tests/debian-packages.sh
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest $(ARGS)
 

@@ -61,6 +61,13 @@ def test_nothing_of_one_machine_is_committed():
         assert not pattern.search(text), name
 
 
+def test_comments_cite_pages_that_are_here():
+    """Every `docs/NAME.md` that code or tests cite is a page of this repository."""
+    for path in [*ROOMS, *sorted((ROOT / "tests").rglob("*.py")), *sorted((ROOT / "protos").rglob("*.proto"))]:
+        for page in re.findall(r"docs/[\w/-]+\.md", path.read_text()):
+            assert (ROOT / page).exists(), f"{path.relative_to(ROOT)} cites {page}"
+
+
 def test_every_locked_package_has_a_hash():
     """What is installed is what was reviewed."""
     for lock in ("requirements.lock", "requirements-dev.lock"):
