@@ -62,7 +62,7 @@ def test_nothing_of_one_machine_is_committed():
 
 
 def test_comments_cite_pages_that_are_here():
-    """Every `docs/NAME.md` that code or tests cite is a page of this repository."""
+    """Every page below docs that code or tests cite is here."""
     for path in [*ROOMS, *sorted((ROOT / "tests").rglob("*.py")), *sorted((ROOT / "protos").rglob("*.proto"))]:
         for page in re.findall(r"docs/[\w/-]+\.md", path.read_text()):
             assert (ROOT / page).exists(), f"{path.relative_to(ROOT)} cites {page}"
