@@ -53,14 +53,13 @@ class World:
 
 @dataclass(slots=True)
 class Heard:
-    """One response in words. ``renewed``: names of heartbeats; ``ttls``: seconds to live, where one was given."""
+    """One response in words. ``renewed``: names of heartbeats."""
 
     nonce: str
     version: str
     things: dict[str, Thing] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
     renewed: set[str] = field(default_factory=set)
-    ttls: dict[str, float] = field(default_factory=dict)
 
     def __str__(self) -> str:
         words = [*map(str, self.things.values()), *(f"-{n}" for n in self.gone), *(f"{n}~" for n in self.renewed)]
@@ -126,24 +125,34 @@ class Book:
 
     def _take(self, heard: Heard, resource: Any, world: World, *, delta: bool) -> None:
         wrapper = resource if delta else _unwrapped(resource)
-        body = wrapper.resource if wrapper is not None else resource
-        if wrapper is not None and wrapper.HasField("ttl"):
-            heard.ttls[wrapper.name] = wrapper.ttl.ToTimedelta().total_seconds()
         if wrapper is not None and not wrapper.HasField("resource"):
-            heard.renewed.add(wrapper.name)
+            self._renew(heard, wrapper)
             return
+        body = wrapper.resource if wrapper is not None else resource
         if body.type_url != self.kind.url:
             raise Violation(f"a {self.kind.short} response carries a {body.type_url}")
         thing = world.recognise(self.kind, body.value)
-        if wrapper is not None and wrapper.name not in {thing.name, *([] if delta else [""])}:
-            raise Violation(f"{self.kind.short} {thing.name!r} came under the name {wrapper.name!r}")
         if thing.name in heard.things:
             raise Violation(f"{self.kind.short} {thing.name!r} stands twice in one response")
-        if delta and not wrapper.version:
-            raise Violation(f"{self.kind.short} {thing.name!r} has no version; nobody could come back with it")
         heard.things[thing.name] = thing
+        ttl_s = wrapper.ttl.ToTimedelta().total_seconds() if wrapper is not None and wrapper.HasField("ttl") else None
+        if ttl_s != thing.ttl_s:
+            raise Violation(f"{thing} came with a time to live of {ttl_s} s; it was set with {thing.ttl_s}")
         if delta:
-            self._remember(thing, wrapper.version)
+            self._label(thing, wrapper)
+
+    def _renew(self, heard: Heard, wrapper: Any) -> None:
+        known = self.versions.get(wrapper.name, wrapper.version)
+        if wrapper.version != known:
+            raise Violation(f"a heartbeat of {wrapper.name!r} has version {wrapper.version!r}; it came as {known!r}")
+        heard.renewed.add(wrapper.name)
+
+    def _label(self, thing: Thing, wrapper: Any) -> None:
+        if wrapper.name != thing.name:
+            raise Violation(f"{self.kind.short} {thing.name!r} came under the name {wrapper.name!r}")
+        if not wrapper.version:
+            raise Violation(f"{self.kind.short} {thing.name!r} has no version; nobody could come back with it")
+        self._remember(thing, wrapper.version)
 
     def _remember(self, thing: Thing, version: str) -> None:
         content = self.contents.setdefault((thing.name, version), thing.content)

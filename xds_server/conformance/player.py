@@ -29,12 +29,12 @@ class Player:
 
     def __init__(self, case: Case, group: str, client: Client, adapter: Any) -> None:
         self.lines: list[str] = []
-        self.world = World()
         self._case, self._group, self._client, self._adapter = case, group, client, adapter
         self._kind = script.STORY
         self._delta = False
         self._single = False
         self._sides: dict[str, Side] = {}
+        self._worlds: dict[str, World] = {group: World()}
 
     async def play(self, dialect: str, kind: str, transport: str) -> None:
         """Play it. Raises Violation."""
@@ -47,13 +47,14 @@ class Player:
         finally:
             for side in self._sides.values():
                 side.close()
-            await self._adapter.Drop(pb.DropRequest(group=self._group), timeout=DEADLINE_S)
+            for group in self._worlds:
+                await self._adapter.Drop(pb.DropRequest(group=group), timeout=DEADLINE_S)
 
     async def _play(self, step: Step) -> None:
         self._tell(f"| {step.text}")
         verb: Callable[[Side, ResourceType, Step], Awaitable[None]] = getattr(self, f"_{step.verb}")
         try:
-            await verb(self._side("neighbour" if step.neighbour else "client"), step.kind or self._kind, step)
+            await verb(self._side(step.who), step.kind or self._kind, step)
         except TimeoutError:
             raise Violation(f"nothing came in {DEADLINE_S:g} s; expected: {step.text}") from None
         except Ended as end:
@@ -62,8 +63,10 @@ class Player:
     def _side(self, who: str) -> Side:
         side = self._sides.get(who)
         if side is None:
-            side = self._sides[who] = Side(self._client, self.world, delta=self._delta, tell=self._tell)
-            side.who, side.group = f"{self._group}/{who}", self._group
+            group = f"{self._group}/elsewhere" if who == "stranger" else self._group
+            world = self._worlds.setdefault(group, World())
+            side = self._sides[who] = Side(self._client, world, delta=self._delta, tell=self._tell)
+            side.who, side.group = f"{group}/{'client' if who == 'twin' else who}", group
             side.single = self._kind if self._single else None
         return side
 
@@ -74,27 +77,20 @@ class Player:
 
     # ---- the world
 
-    async def _set(self, _side: Side, kind: ResourceType, step: Step) -> None:
-        request = pb.ChangeRequest(group=self._group)
+    async def _set(self, side: Side, kind: ResourceType, step: Step) -> None:
+        request = pb.ChangeRequest(group=side.group)
         for word in step.words:
             if script.is_absent(word):
                 where, name = script.absent(word, kind)
                 request.remove.add(type_url=where.url, name=name)
-                self.world.take(where, name)
+                side.world.take(where, name)
             else:
-                self._put(request, script.thing(word, kind))
+                _put(request, side.world, script.thing(word, kind))
         await self._adapter.Change(request, timeout=DEADLINE_S)
 
-    def _put(self, request: pb.ChangeRequest, thing: Thing) -> None:
-        body = thing.payload()
-        put = request.set.add(name=thing.name, body=body)
-        if thing.ttl_s is not None:
-            put.ttl.FromMilliseconds(round(thing.ttl_s * 1000))
-        self.world.put(thing, body.value)
-
-    async def _drop(self, _side: Side, _kind: ResourceType, _step: Step) -> None:
-        await self._adapter.Drop(pb.DropRequest(group=self._group), timeout=DEADLINE_S)
-        self.world.now.clear()
+    async def _drop(self, side: Side, _kind: ResourceType, _step: Step) -> None:
+        await self._adapter.Drop(pb.DropRequest(group=side.group), timeout=DEADLINE_S)
+        side.world.now.clear()
 
     # ---- what the client says
 
@@ -144,7 +140,7 @@ class Player:
         if not (wanted or self._delta or kind.complete):
             await self._rest(side)  # this dialect cannot tell that such a resource is no more
             return
-        judge = Judge(side.book(kind), self.world.of(kind), wanted, gone)
+        judge = Judge(side.book(kind), side.world.of(kind), wanted, gone)
         judged = judge.delta if self._delta else judge.complete if kind.complete else judge.named
         try:
             while not judged(await side.hear(kind)):
@@ -165,8 +161,7 @@ class Player:
 
     async def _settle(self, side: Side, _kind: ResourceType, _step: Step) -> None:
         """Accept everything until nothing more comes."""
-        for book in list(side.books.values()):
-            await side.answer(book.kind)
+        await self._accept(side)
         try:
             for _ in range(_ROUNDS):
                 kind, _heard = await side.hear_any(QUIET_S)
@@ -175,14 +170,25 @@ class Player:
             return
         raise Violation(f"the server does not come to rest: {_ROUNDS} responses, every one of them accepted")
 
+    async def _accept(self, side: Side) -> None:
+        for book in list(side.books.values()):
+            await side.answer(book.kind)
+
     async def _rest(self, side: Side) -> None:
         await self._settle(side, self._kind, Step("settle", "settle"))
 
     async def _holds(self, side: Side, kind: ResourceType, step: Step) -> None:
-        """The client holds exactly this."""
-        held = {str(thing) for thing in side.book(kind).held.values()}
-        if held != set(step.words):
-            raise Violation(f"the client holds {sorted(held)} of {kind.short}; it should hold {sorted(step.words)}")
+        """The client holds exactly this, now or when it has accepted what is on its way."""
+        await self._accept(side)
+        wanted, held = set(step.words), side.book(kind).held
+        try:
+            while {str(thing) for thing in held.values()} != wanted:
+                heard, _ = await side.hear_any(DEADLINE_S)
+                await side.answer(heard)
+                held = side.book(kind).held
+        except TimeoutError:
+            told = sorted(map(str, held.values()))
+            raise Violation(f"the client holds {told} of {kind.short}; it should hold {sorted(wanted)}") from None
 
     async def _order(self, side: Side, _kind: ResourceType, step: Step) -> None:
         """These came in this order."""
@@ -191,9 +197,10 @@ class Player:
             raise Violation(f"the order was {' '.join(side.log)}; it should be {' '.join(step.words)}")
 
     async def _heartbeat(self, side: Side, kind: ResourceType, step: Step) -> None:
-        """Hear these renewed, with nothing else."""
-        heard = await side.hear(kind)
-        if heard.renewed != set(step.words) or heard.things or heard.gone:
+        """Hear these renewed and nothing new; where absence is removal, perhaps by everything once more."""
+        heard, held = await side.hear(kind), side.book(kind).held
+        whole = not self._delta and kind.complete and heard.things == held
+        if heard.gone or not (whole or (heard.renewed == set(step.words) and not heard.things)):
             raise Violation(f"expected a heartbeat of {' '.join(step.words)}, heard {heard}")
 
     async def _ends(self, side: Side, _kind: ResourceType, step: Step) -> None:
@@ -224,7 +231,7 @@ class Player:
         most = int(step.options[0].split()[-1])  # responses in a second
         start, responses = time.monotonic(), 0
         async with asyncio.TaskGroup() as tasks:
-            changing = tasks.create_task(self._change_often(last))
+            changing = tasks.create_task(self._change_often(side, last))
             while (await side.hear(kind)).things.get(last.name, last).content != last.content:
                 responses += 1
                 await side.answer(kind)
@@ -234,11 +241,19 @@ class Player:
         if responses > allowed:
             raise Violation(f"{responses} responses for {last.content} changes; at most {allowed:.0f} are needed")
 
-    async def _change_often(self, last: Thing) -> None:
+    async def _change_often(self, side: Side, last: Thing) -> None:
         for content in range(2, last.content + 1):
-            request = pb.ChangeRequest(group=self._group)
-            self._put(request, Thing(last.kind, last.name, content))
+            request = pb.ChangeRequest(group=side.group)
+            _put(request, side.world, Thing(last.kind, last.name, content))
             await self._adapter.Change(request, timeout=DEADLINE_S)
+
+
+def _put(request: pb.ChangeRequest, world: World, thing: Thing) -> None:
+    body = thing.payload()
+    put = request.set.add(name=thing.name, body=body)
+    if thing.ttl_s is not None:
+        put.ttl.FromMilliseconds(round(thing.ttl_s * 1000))
+    world.put(thing, body.value)
 
 
 def _names(step: Step) -> list[str]:

@@ -12,9 +12,8 @@
     ack
     quiet
 
-A step is ``[sotw:|delta:] [neighbour:] [TYPE:] VERB WORDS [, OPTION]...``: only in that dialect, by another client of
-the same group, of that type; things are written as ``content`` says. The README of this package tells the verbs.
-Knows what can be written. Does not know what it does.
+A step is ``[sotw:|delta:] [WHO:] [TYPE:] VERB WORDS [, OPTION]...``. The README of this package tells them all. Knows
+what can be written. Does not know what it does.
 """
 
 import re
@@ -37,7 +36,7 @@ _THING: Final = re.compile(
     r"(?:(?P<kind>[a-z]+):)?(?P<name>[^=:]+)=(?P<content>\d+)(?:>(?P<reference>[^~+]+))?(?:~(?P<ttl>\d+))?"
     r"(?:\+(?P<padding>\d+))?"
 )
-_PREFIX: Final = re.compile(r"(sotw|delta|neighbour|" + "|".join(KINDS) + r"): ")
+_PREFIX: Final = re.compile(r"(sotw|delta|neighbour|twin|stranger|" + "|".join(KINDS) + r"): ")
 
 
 class BadScript(ValueError):
@@ -46,26 +45,31 @@ class BadScript(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One line. ``dialect``: sotw, delta or both (empty); ``kind``: None means the case's own type."""
+    """One line. ``dialect``: sotw, delta or both (empty); ``who`` does or hears it; ``kind``: None: the case's."""
 
     text: str
     verb: str
     words: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
     dialect: str = ""
-    neighbour: bool = False
+    who: str = "client"
     kind: ResourceType | None = None
 
 
 @dataclass(slots=True)
 class Case:
-    """One rule and how to see it kept. ``wish``: no rule of the protocol, but what users of control planes ask for."""
+    """One rule and how to see it kept.
+
+    ``wish``: no rule of the protocol, but what users of control planes ask for. ``alone``: it is a load: nothing else
+    is played meanwhile.
+    """
 
     id: str
     rule: str = ""
     section: str = ""
     scenario: str = ""
     wish: bool = False
+    alone: bool = False
     dialects: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
     transports: tuple[str, ...] = ()
@@ -129,6 +133,8 @@ def _head(case: Case, word: str, rest: str) -> bool:
             case.scenario = rest
         case "wish":
             case.wish = True
+        case "alone":
+            case.alone = True
         case "for":
             _for(case, rest)
         case _:
@@ -149,20 +155,20 @@ def _for(case: Case, rest: str) -> None:
 
 def step(line: str) -> Step:
     """Read one step. Raises BadScript."""
-    dialect, neighbour, kind, rest = "", False, None, line
+    dialect, who, kind, rest = "", "client", None, line
     while found := _PREFIX.match(rest):
         word, rest = found[1], rest[found.end() :]
         if word in KINDS:
             kind = KINDS[word]
-        elif word == "neighbour":
-            neighbour = True
-        else:
+        elif word in {"sotw", "delta"}:
             dialect = word
+        else:
+            who = word
     said, *options = [part.strip() for part in rest.split(",")]
     verb, *words = said.split()
     if verb not in VERBS:
         raise BadScript(f"{verb!r} is no verb; use one of {', '.join(sorted(VERBS))}")
-    return Step(line, verb, tuple(words), tuple(options), dialect, neighbour, kind)
+    return Step(line, verb, tuple(words), tuple(options), dialect, who, kind)
 
 
 def thing(word: str, default: ResourceType) -> Thing:

@@ -84,25 +84,30 @@ async def judge(
     async with _reached(subject.target) as target, _reached(subject.adapter) as door:
         adapter = AdapterStub(door)
         free = asyncio.Semaphore(parallel)
+        run = f"conformance-{time.time_ns():x}"  # what an earlier run left behind is another group
         verdicts: list[Verdict] = []
 
         async def one(trial: Trial) -> None:
             async with free:
-                verdicts.append(await _verdict(trial, target, adapter))
+                verdicts.append(await _verdict(trial, run, target, adapter))
             told(verdicts[-1])
 
         async with asyncio.TaskGroup() as tasks:
             for trial in chosen:
-                tasks.create_task(one(trial))
+                if not trial.case.alone:
+                    tasks.create_task(one(trial))
+        for trial in chosen:
+            if trial.case.alone:
+                await one(trial)
     order = {trial.id: place for place, trial in enumerate(chosen)}
     return sorted(verdicts, key=lambda verdict: order[verdict.trial.id])
 
 
-async def _verdict(trial: Trial, target: aio.Channel, adapter: Any) -> Verdict:
+async def _verdict(trial: Trial, run: str, target: aio.Channel, adapter: Any) -> Verdict:
     start = time.monotonic()
     violation = ""
     async with asyncio.TaskGroup() as readers:
-        player = Player(trial.case, f"conformance/{trial.id}", Client(target, readers), adapter)
+        player = Player(trial.case, f"{run}/{trial.id}", Client(target, readers), adapter)
         try:
             async with asyncio.timeout(_PATIENCE_S):
                 await player.play(trial.dialect, trial.kind, trial.transport)

@@ -24,7 +24,9 @@ def same(held: Held, offer: Resource) -> bool:
     """Return whether a client that holds ``held`` needs not be sent ``offer``."""
     if held is None or held is NEVER:
         return False
-    return held is offer or (held.version == offer.version and held.body in {b"", offer.body})
+    if held is offer or not held.body:  # of what a client brought along only the version is known
+        return held.version == offer.version
+    return (held.version, held.body, held.ttl_s) == (offer.version, offer.body, offer.ttl_s)
 
 
 @dataclass(slots=True)
