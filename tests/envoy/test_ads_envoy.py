@@ -4,11 +4,13 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
 import pytest
 from envoy.config.listener.v3 import listener_pb2
+from envoy.service.discovery.v3 import discovery_pb2
 from google.protobuf import json_format
 
 from tests.fakes.xds_client import assignment, cluster, until
@@ -81,6 +83,8 @@ def route(to: str) -> Any:
 class House:
     """A server, its cache, one Envoy."""
 
+    delta = False
+
     def __init__(self, server: XdsServer, cache: ResourceCache, port: int, admin: int, backend: int) -> None:
         self.server, self.cache, self.port, self.backend = server, cache, port, backend
         self.url, self.admin = f"http://127.0.0.1:{port}/", f"http://127.0.0.1:{admin}"
@@ -93,6 +97,21 @@ class House:
     def synced(self) -> bool:
         """Return whether the Envoy has acknowledged everything."""
         return all(self.state(kind.short) == "SYNCED" for kind in (CDS, EDS, LDS, RDS))
+
+    @asynccontextmanager
+    async def another_server(self, cache: ResourceCache) -> AsyncIterator[XdsServer]:
+        """Stop the server as a restart does, and run another one on its port."""
+        port = self.server.port
+        await self.server.ads.stop()
+        async with XdsServer(cache, listen=f"127.0.0.1:{port}", group_of=lambda _node: "g") as again:
+            self.server, self.cache = again, cache
+            await until(lambda: "e1" in again.nodes() and self.state("CDS") not in {"", "NOT_REQUESTED"})
+            yield again
+
+    async def serves(self, times: int = 20) -> bool:
+        """Return whether every one of some requests is answered 200."""
+        async with httpx.AsyncClient() as client:
+            return {(await client.get(self.url)).status_code for _ in range(times)} == {200}
 
     async def stats(self, pattern: str) -> dict[str, int]:
         """Return counters of the Envoy."""
@@ -116,6 +135,7 @@ async def house(
     async with XdsServer(cache, listen="127.0.0.1:0", group_of=lambda _node: "g") as server:
         envoy = await run_envoy("e1", bootstrap("e1", server.port, admin, request.param))
         built = House(server, cache, port, admin, backend.port)
+        built.delta = DIALECTS[request.param]
         await answers(envoy, built.url)
         await until(built.synced)
         yield built
@@ -198,20 +218,83 @@ async def test_bad_endpoints_are_not_sent_again(house: House) -> None:
 async def test_a_new_server_changes_nothing(house: House) -> None:
     """Scenario 48: after a restart of the server the same content is the same versions: no update, no failed request."""
     before = await house.stats("(cds|lds).update_success|config_reload|update_no_rebuild|cluster_updated")
-    port, cache = house.server.port, house.cache
-    await house.server.ads.stop()
-    async with httpx.AsyncClient() as client:
-        assert (await client.get(house.url)).status_code == 200
-    again = XdsServer(cache, listen=f"127.0.0.1:{port}", group_of=lambda _node: "g")
-    async with again:
-        house.server = again
-        await until(lambda: "e1" in again.nodes() and house.state("CDS") != "")
-        async with httpx.AsyncClient() as client:
-            assert (await client.get(house.url)).status_code == 200
+    cache = house.cache
+    async with house.another_server(cache) as again:
+        assert await house.serves()
         after = await house.stats("(cds|lds).update_success|config_reload|update_no_rebuild|cluster_updated")
         for name in before:
             if "config_reload" in name or "cluster_updated" in name:
                 assert after[name] == before[name], name
-        house.cache.update("g", [cluster("x", timeout_s=9)])
+        cache.update("g", [cluster("x", timeout_s=9)])
         version = cache.groups.picture("g").shelf(CDS).get("x").version
         await until(lambda: again.ads.acked("e1", CDS, "x") == version)
+
+
+async def test_a_resource_lives_while_its_server_does(house: House) -> None:
+    """Scenario 23: heartbeats keep a cluster with a time to live; once the server has gone it is dropped in TTL + 1 s.
+
+    In state of the world Envoy announces no support for it (and crashes when such a time ends): it is told none there.
+    """
+    ttl_s, removed, attempts = 1.0, "cluster_manager.cluster_removed", "cluster_manager.cds.update_attempt"
+    mortal = discovery_pb2.Resource(name="mortal", ttl={"seconds": 1})
+    mortal.resource.Pack(cluster("mortal"))
+    endpoints = discovery_pb2.Resource(name="mortal", ttl={"seconds": 1})
+    endpoints.resource.Pack(assignment("mortal", house.backend))
+    house.cache.update("g", [mortal, endpoints])
+    await until(house.synced)
+    before = (await house.stats(attempts))[attempts]
+    began = time.monotonic()
+    while time.monotonic() - began < 2.5 * ttl_s:
+        assert (await house.stats(removed))[removed] == 0
+        await asyncio.sleep(0.1)  # the law is about time itself
+    assert (await house.stats(attempts))[attempts] >= before + 3
+    await until(house.synced)
+    assert set((await house.stats("update_rejected|init_fetch_timeout")).values()) == {0}
+    gone = time.monotonic()
+    await house.server.ads.stop(grace_s=0)
+    while house.delta and (await house.stats(removed))[removed] == 0:
+        assert time.monotonic() - gone < ttl_s + 1.0
+    assert await house.serves()
+
+
+async def test_after_a_rejection_and_a_new_server_clusters_flow_again(house: House) -> None:
+    """Scenario 31: a NACK and then a GOAWAY do not keep an Envoy from its clusters on the next stream."""
+    bad = cluster("bad")
+    bad.transport_socket.name = "no.such.socket"
+    bad.transport_socket.typed_config.Pack(listener(1))
+    house.cache.update("g", [bad], validate=False)
+    await until(lambda: house.state("CDS") == "NACKED")
+    async with house.another_server(house.cache) as again:
+        house.cache.update("g", [cluster("new"), assignment("new", house.backend)])
+        await until(lambda: again.ads.acked("e1", CDS, "new") is not None)
+        assert await house.serves()
+        house.cache.update("g", remove=[(CDS.url, "bad")])
+        await until(house.synced)
+
+
+async def test_an_earlier_picture_is_back_within_two_seconds(house: House) -> None:
+    """Scenario 33: replaced by what it was before, the Envoy runs that, by the same versions, and serves all along."""
+    first = [cluster("x"), assignment("x", house.backend), listener(house.port), route("x")]
+    wanted = house.cache.groups.picture("g").shelf(CDS).version
+    house.cache.replace("g", [cluster("y"), assignment("y", house.backend), listener(house.port), route("y")])
+    await until(lambda: house.server.ads.acked("e1", CDS, "x") is None and house.synced())
+    began = time.monotonic()
+    house.cache.replace("g", first)
+    await until(lambda: house.server.ads.acked("e1", CDS, "y") is None and house.synced())
+    assert time.monotonic() - began < 2.0
+    assert house.server.nodes()["e1"].types["CDS"].acked_version == wanted
+    assert await house.serves()
+
+
+async def test_a_server_that_knows_nothing_yet_says_nothing(house: House) -> None:
+    """Scenario 47: after a cold start without content streams wait, nothing empty goes out, traffic stays whole."""
+    counters = "(cds|lds).update_success|cluster_removed|listener_removed"
+    before = await house.stats(counters)
+    async with house.another_server(ResourceCache()):
+        assert await house.serves()
+        assert house.state("CDS") == "PENDING"
+        assert await house.stats(counters) == before
+        house.cache.replace("g", [cluster("x"), assignment("x", house.backend), listener(house.port), route("x")])
+        await until(house.synced)
+        assert await house.serves()
+        assert (await house.stats("cluster_removed|listener_removed")).items() <= before.items()

@@ -4,6 +4,7 @@ Writes the protobuf wire format by hand, because the bytes of a resource are the
 rebuilt by the library costs 80 times as much). Field numbers are those of envoy/service/discovery/v3/discovery.proto.
 """
 
+from dataclasses import replace
 from typing import Final
 
 from xds_server.domain.resource import Resource
@@ -61,8 +62,9 @@ def _delta(resource: Resource) -> bytes:
     return field(2, _wrapped(resource, body=True))
 
 
-def _sotw_heartbeat(resource: Resource) -> bytes:
-    return field(2, _any(_WRAPPER, _wrapped(resource, body=False)))
+def _sotw_heartbeat(resource: Resource, version: str) -> bytes:
+    """Return a heartbeat as Envoy knows it in SotW: by the version that the client accepted for the whole type."""
+    return field(2, _any(_WRAPPER, _wrapped(replace(resource, version=version), body=False)))
 
 
 def _delta_heartbeat(resource: Resource) -> bytes:
@@ -106,7 +108,7 @@ class Framer:
         if self._delta:
             return [_delta_heartbeat(resource) for resource in push.heartbeats]
         # A client that knows no time to live holds these for ever: it gets them again, unchanged.
-        return [_sotw_heartbeat(r) if self._ttl else self._one(r) for r in push.heartbeats]
+        return [_sotw_heartbeat(r, push.version) if self._ttl else self._one(r) for r in push.heartbeats]
 
     def _one(self, resource: Resource) -> bytes:
         framed = resource.frames.get(self._key)

@@ -1,4 +1,4 @@
-"""Ordering: make before break on one stream (xDS protocol, "Eventual consistency considerations"; ARCHITECTURE law 3).
+"""Ordering: make before break on one stream ("Eventual consistency considerations"; docs/architecture.md, law 3).
 
 A listener or route that changes waits for the clusters it names; a removal waits for whatever used it. What a client
 asks for by name, and what a client gets that came with nothing, is never held back. Knows what was sent and answered

@@ -237,7 +237,7 @@ class Session:
         second.before = {**second.before, **oldest.before}
 
     def endpoints_again(self, names: Iterable[str]) -> None:
-        """A changed cluster warms until its load assignment comes again, though that did not change (ENVOY_FACTS 3)."""
+        """A changed cluster warms until its load assignment comes again, though that is the same (docs/envoy.md §3)."""
         endpoints = self.subs.get(EDS.url)
         if endpoints is None:
             return
@@ -258,10 +258,21 @@ class Session:
         if now < at:
             self.wake_at = min(self.wake_at, at)
             return None
-        push = Push(sub.type, self._nonce(), sub.shelf.version, heartbeats=mortal)
-        self._launch(sub, now, push)
-        sub.flights.append(Flight(push.nonce, push.version, now, (), {}))
+        push = self._renewal(sub, mortal)
+        if push is not None:
+            self._launch(sub, now, push)
+            sub.flights.append(Flight(push.nonce, push.version, now, (), {}))
         return push
+
+    def _renewal(self, sub: Subscription, mortal: tuple[Resource, ...]) -> Push | None:
+        """Return a push that renews; where absence is removal it is everything once more, because Envoy counts a
+        heartbeat as absent (None: something waits, and what the client holds in its place cannot be told).
+        """
+        version = sub.sent_version or sub.shelf.version
+        if self._delta or not sub.type.complete:
+            return Push(sub.type, self._nonce(), version, heartbeats=mortal)
+        everything = full_set(sub)
+        return None if everything is None else Push(sub.type, self._nonce(), version, everything)
 
 
 def _assignments_of(plan: Plan) -> tuple[str, ...]:

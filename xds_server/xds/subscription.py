@@ -78,12 +78,16 @@ class Subscription:
         return not self.fresh and self.last_push == float("-inf")
 
     def look(self) -> None:
-        """Fold in what changed on the shelf."""
-        change = self.seen.next
+        """Fold in what changed on the shelf.
+
+        A SotW client that came back may hold anything until it was told: not what the shelf held before, and not
+        nothing because the shelf was empty, or a listener that waits for its clusters would be left out and removed.
+        """
+        change, may_hold_anything = self.seen.next, self.due and not self.fresh
         while change is not None:
             for name, before in change.before.items():
                 if name not in self.debts and self.wish.wants(name):
-                    self.debts[name] = before
+                    self.debts[name] = NEVER if may_hold_anything else before
             self.seen = change
             change = change.next
 

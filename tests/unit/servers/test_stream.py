@@ -1,24 +1,16 @@
 """Streams of one node that each carry one type: what one of them tells moves the other."""
 
-from typing import Any
-
 import pytest
-from envoy.service.cluster.v3 import cds_pb2_grpc
-from envoy.service.endpoint.v3 import eds_pb2_grpc
 
-from tests.fakes.xds_client import Client, Talk, assignment, client_of, cluster, until
+from tests.fakes.xds_client import assignment, client_of, cluster, until
 from xds_server import ResourceCache, XdsServer
-from xds_server.domain.resource import CDS, EDS
+from xds_server.conformance.client import Client, Talk, method, node_of
+from xds_server.domain.resource import CDS, EDS, ResourceType
 
 
-def talks(client: Client, *, delta: bool, node: str = "n1") -> tuple[Talk, Talk]:
-    """Open a stream of clusters and one of endpoints."""
-    clusters: Any = cds_pb2_grpc.ClusterDiscoveryServiceStub(client.channel)
-    endpoints: Any = eds_pb2_grpc.EndpointDiscoveryServiceStub(client.channel)
-    opened = (clusters.DeltaClusters, endpoints.DeltaEndpoints)
-    calls = opened if delta else (clusters.StreamClusters, endpoints.StreamEndpoints)
-    cds, eds = (Talk(call(), delta=delta, node=node) for call in calls)
-    return cds, eds
+def single(client: Client, kind: ResourceType, *, delta: bool, node: str = "n1") -> Talk:
+    """Open a stream of one type's own service."""
+    return client.stream(method(delta=delta, single=kind), delta=delta, node=node_of(node))
 
 
 @pytest.mark.parametrize("delta", [False, True])
@@ -30,8 +22,8 @@ async def test_endpoints_of_a_changed_cluster_come_again_on_their_own_stream(del
         XdsServer(cache, listen="127.0.0.1:0", group_of=lambda _node: "g") as server,
         client_of(server.port) as client,
     ):
-        cds, eds = talks(client, delta=delta)
-        _, neighbour = talks(client, delta=delta, node="n2")
+        cds, eds = (single(client, kind, delta=delta) for kind in (CDS, EDS))
+        neighbour = single(client, EDS, delta=delta, node="n2")
         await cds.say(CDS)
         await cds.answer(await cds.hear())
         for talk in (eds, neighbour):
