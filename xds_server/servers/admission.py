@@ -20,14 +20,17 @@ from xds_server.xds.messages import Refused
 _log = structlog.get_logger(__name__)
 _AT_ONCE_S: Final = 0.1  # after quiet, as many streams come in at once as belong to this time
 _TICK_S: Final = 0.01
+_LONGEST_TICK_S: Final = 1.0
+_CORES_OF_A_LOOP: Final = 2  # an event loop and gRPC's threads below it use no more, however many there are
 
 GroupOf = Callable[[Any], str | None]
 """The group of a protobuf Node; None, or a PermissionError that says why, refuses the stream."""
 
 
-def cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def rate_per_s(limits: Limits) -> float:
+    """Return how many streams a second this process lets in, or sends away; 0: all at once."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return limits.admissions_per_core_s * min(cores, _CORES_OF_A_LOOP)
 
 
 class Pace:
@@ -39,6 +42,7 @@ class Pace:
         self._due = float("-inf")  # when the turns given so far are used up
         self._queue: deque[asyncio.Future[None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
+        self._armed_at = 0.0
 
     @property
     def waiting(self) -> int:
@@ -47,7 +51,7 @@ class Pace:
 
     async def turn(self) -> None:
         """Wait for a turn; safe to cancel. Raises what ``close`` was given."""
-        if not self._queue and self._take():
+        if not self._queue and self._take(self._now()):
             return
         mine = asyncio.get_running_loop().create_future()
         self._queue.append(mine)
@@ -61,24 +65,26 @@ class Pace:
                 waiting.set_exception(reason())
         self._queue.clear()
 
-    def _take(self) -> bool:
-        """Give a turn if one is due (the generic cell rate algorithm, ITU-T I.371)."""
-        now = self._now()
-        due = max(self._due, now)
-        if due - now > _AT_ONCE_S:
+    def _take(self, since: float) -> bool:
+        """Give a turn if one is due (the generic cell rate algorithm, ITU-T I.371), counting from ``since``."""
+        due = max(self._due, since)
+        if due - self._now() > _AT_ONCE_S:
             return False
         self._due = due + self._gap
         return True
 
     def _arm(self) -> None:
         if self._queue and self._timer is None:
+            self._armed_at = self._now()
             self._timer = asyncio.get_running_loop().call_later(max(self._gap, _TICK_S), self._release)
 
     def _release(self) -> None:
+        """Give the turns that fell due since the timer was set: a loop that is busy keeps the rate all the same."""
         self._timer = None
+        since = max(self._armed_at, self._now() - _LONGEST_TICK_S)
         while self._queue:
             if not self._queue[0].done():  # else its client is gone
-                if not self._take():
+                if not self._take(since):
                     break
                 self._queue[0].set_result(None)
             self._queue.popleft()
@@ -94,7 +100,7 @@ class Door:
         self._limits = limits
         self._group_of = group_of
         self._streams_of = streams_of
-        self._pace = Pace(limits.admissions_per_core_s * cores(), now)
+        self._pace = Pace(rate_per_s(limits), now)
         self._inside = 0
         self._closed: Callable[[], Refused] | None = None
 

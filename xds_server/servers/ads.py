@@ -17,7 +17,7 @@ from grpc import aio
 from xds_server import metrics
 from xds_server.domain.limits import Limits
 from xds_server.domain.resource import TYPES, ResourceType
-from xds_server.servers.admission import Door, GroupOf, cores
+from xds_server.servers.admission import Door, GroupOf, rate_per_s
 from xds_server.servers.frames import Framer
 from xds_server.servers.groups import GroupWatch, TypeWatch
 from xds_server.servers.node_status import Nodes, NodeStatus, OpenStream, status_of
@@ -122,7 +122,7 @@ class AdsServer:
 
     async def _drain(self) -> None:
         streams = self._nodes.open_streams()
-        pace = self.limits.admissions_per_core_s * cores() or math.inf
+        pace = rate_per_s(self.limits) or math.inf
         seconds = min(self.limits.drain_s, len(streams) / pace)
         at_once = math.ceil(len(streams) * _DRAIN_TICK_S / seconds) if seconds > _DRAIN_TICK_S else len(streams)
         for index, stream in enumerate(streams):

@@ -9,7 +9,7 @@ from tests.fakes.xds_client import until
 from xds_server import metrics
 from xds_server.domain.limits import Limits
 from xds_server.domain.names import NodeId
-from xds_server.servers.admission import Door, Pace, cores
+from xds_server.servers.admission import Door, Pace, rate_per_s
 from xds_server.servers.requests import Client
 from xds_server.xds.messages import Refused
 
@@ -40,6 +40,21 @@ async def test_a_rush_is_paced_in_the_order_it_came() -> None:
     assert turns == list(range(50))
 
 
+async def test_a_busy_loop_keeps_the_rate() -> None:
+    """Turns that fell due while the loop was away are given when it is back, those of a second at most."""
+    moment = [0.0]
+    pace = Pace(200, lambda: moment[0])
+    rush = [asyncio.ensure_future(pace.turn()) for _ in range(400)]
+    await until(lambda: sum(task.done() for task in rush) >= 20)
+    moment[0] = 0.5
+    await until(lambda: sum(task.done() for task in rush) >= 120)
+    moment[0] = 60.0
+    await until(lambda: sum(task.done() for task in rush) >= 320)
+    assert sum(task.done() for task in rush) <= 342
+    pace.close(lambda: Refused("UNAVAILABLE", "over"))
+    await asyncio.gather(*rush, return_exceptions=True)
+
+
 async def test_who_gives_up_waiting_costs_no_turn() -> None:
     """Ten thousand clients that left before their turn delay nobody."""
     moment = [0.0]
@@ -65,7 +80,7 @@ async def test_no_rate_is_no_pace() -> None:
 
 async def test_closing_answers_those_who_wait() -> None:
     """A door that closes refuses who waits and who comes, and forgets them."""
-    entrance = door(admissions_per_core_s=10 / cores())
+    entrance = door(admissions_per_core_s=10 / rate_per_s(Limits(admissions_per_core_s=1)))
     rush = [asyncio.ensure_future(entrance.enter()) for _ in range(5)]
     await asyncio.sleep(0)
     entrance.close(lambda: Refused("UNAVAILABLE", "stopping"))
