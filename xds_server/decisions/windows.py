@@ -11,22 +11,21 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from xds_server.domain.forecast import CONTEXT, HORIZON, MINIMUM_CONTEXT
+from xds_server.decisions import empirical, periodicity
+from xds_server.domain.forecast import CONTEXT, HORIZON, MINIMUM_CONTEXT, QUANTILES
 
 RECENT: Final = 96
 """Steps the model sees one by one."""
 BLOCKS: Final = 12
 """What lies before them (CONTEXT - RECENT steps) is seen as this many means."""
-BEYOND: Final = 2 * (HORIZON + 1) + 3 + BLOCKS + 1 + 9
+LAGGED: Final = 4 + HORIZON
+"""Steps shown of what happened one and two periods ago: some before the like of now, and what followed."""
+SPREADS: Final = (1, 4, HORIZON)
+"""Steps ahead at which the model is told how last value erred before; how last period erred is told too."""
+BEYOND: Final = 2 * (LAGGED + 1) + 3 + BLOCKS + 1 + 9 + (len(SPREADS) + 1) * len(QUANTILES)
 """Facts per row about what the model does not see step by step: see ``_beyond``."""
-VIEWS: Final = ((1, 6), (12, 12))
-"""Periods are looked for in changes, where trends and random walks do not look periodic, seen twice: (steps averaged,
-steps between). The first view is sharp, the second sees slow waves through noise; together they found more of 2,400
-made periods than any one (96 % against 91 %)."""
-SHORTEST_PERIOD: Final = HORIZON
-"""The whole lagged future must lie in the past; a shorter period is found through its multiples."""
-FEWEST_PAIRS: Final = 48
-"""Steps that must be left to compare at a lag before it counts as evidence."""
+NAIVE: Final = slice(BEYOND - (len(SPREADS) + 1) * len(QUANTILES), BEYOND - len(QUANTILES))
+"""Where among those facts the deciles of last value's errors stand: len(SPREADS) x quantiles."""
 LARGEST: Final = np.float32(1e6)
 """A normalised value is cut here; an outlier of a million steps is as good as any larger one."""
 ABSURD: Final = np.float32(1e30)
@@ -99,47 +98,6 @@ def normalise(future: Float32, windows: Windows) -> Float32:
     return np.arcsinh(_ratio(future - windows.last[:, None], windows.scale))
 
 
-def periods(series: Float32, count: Int64) -> tuple[Int64, Float32]:
-    """Find each row's period: the lag at which its differences repeat best, and their correlation there (0..1).
-
-    ``series``: rows x CONTEXT without gaps; ``count``: how many of each row's newest steps are real. Lag 0 where none
-    has enough evidence. Autocorrelation by FFT, normalised by the energy of the two parts that overlap; a lag with
-    few pairs is believed less.
-    """
-    changes = np.stack([_change(series, average, apart) for average, apart in VIEWS])
-    n = changes.shape[2]
-    spectrum = np.fft.rfft(changes, 2 * n, axis=2)
-    power = (spectrum.real**2 + spectrum.imag**2).sum(axis=0)
-    product = np.fft.irfft(power, 2 * n, axis=1)[:, SHORTEST_PERIOD:n]
-    energy = np.cumsum((changes * changes).sum(axis=0), axis=1, dtype=np.float32)
-    total = energy[:, -1:]
-    lags = np.arange(SHORTEST_PERIOD, n)
-    older = energy[:, n - 1 - lags]
-    newer = total - energy[:, lags - 1]
-    overlap = np.sqrt(np.maximum(older * newer, 0))
-    correlation = product / np.maximum(overlap, 1e-3 * total + _TINY)
-    pairs = np.maximum(count[:, None] - (CONTEXT - n) - lags, 0)
-    belief = np.where(pairs >= FEWEST_PAIRS, correlation * (pairs / (pairs + 64.0)), 0)
-    best = belief.argmax(axis=1)
-    rows = np.arange(len(series))
-    found = belief[rows, best] > 0
-    strength = np.where(found, np.clip(correlation[rows, best], 0, 1), 0)
-    return np.where(found, lags[best], 0), strength.astype(np.float32)
-
-
-def _change(series: Float32, average: int, apart: int) -> Float32:
-    """Return the changes between means over ``average`` steps that lie ``apart`` steps, in units of their mean size.
-
-    As many newest steps as the longest view has. Cut at four units: one spike and its echo must not make a period.
-    """
-    size = np.maximum(np.abs(series).max(axis=1, keepdims=True), _TINY)
-    sums = np.cumsum(series / size, axis=1, dtype=np.float32)
-    means = sums[:, average:] - sums[:, :-average]
-    change = (means[:, apart:] - means[:, :-apart])[:, -(CONTEXT - max(sum(view) for view in VIEWS)) :]
-    unit = np.maximum(np.abs(change).mean(axis=1, keepdims=True), _TINY)
-    return np.asarray(np.clip(change / unit, -4, 4), np.float32)
-
-
 def pad(history: Float32) -> Float32:
     """Return rows x CONTEXT: NaN before the history began."""
     missing = CONTEXT - history.shape[1]
@@ -174,10 +132,11 @@ def _ratio(centred: Float32, scale: Float32) -> Float32:
 
 
 def _beyond(relative: Float32, measured: Bool, count: Int64) -> Float32:
-    """Tell what the last RECENT steps do not: the lagged futures, coarse means, long-run moments of the changes."""
-    period, strength = periods(relative, count)
+    """Tell what the last RECENT steps do not: the past periods, coarse means, moments of the changes, naive errors."""
+    period, strength = periodicity.find(relative, count)
     once, once_there = _lagged(relative, period, count)
     twice, twice_there = _lagged(relative, 2 * period, count)
+    known = np.where(measured, relative, np.float32(np.nan))
     has = (period > 0).astype(np.float32)
     place = np.log(np.maximum(period, 1)).astype(np.float32) / np.float32(np.log(CONTEXT))
     early, seen = relative[:, :-RECENT], measured[:, :-RECENT]
@@ -194,16 +153,18 @@ def _beyond(relative: Float32, measured: Bool, count: Int64) -> Float32:
         means,
         (count / CONTEXT).astype(np.float32),
         _moments(relative, measured, count),
+        *(_spread(empirical.changed(known, step)) for step in SPREADS),
+        _spread(empirical.repeated(known, period)),
     ]
     return np.column_stack(parts).astype(np.float32)
 
 
 def _lagged(relative: Float32, lag: Int64, count: Int64) -> tuple[Float32, Float32]:
-    """Return what followed ``lag`` steps ago (rows x HORIZON, as ``recent`` is expressed; 0 if unknown) and whether."""
-    there = (lag > 0) & (lag < count)
-    start = relative.shape[1] - np.where(there, lag, HORIZON)
-    future = np.take_along_axis(relative, start[:, None] + np.arange(HORIZON), axis=1)
-    return np.where(there[:, None], np.arcsinh(future), 0), there.astype(np.float32)
+    """Return what happened ``lag`` steps ago (rows x LAGGED, as ``recent`` is expressed; 0 if unknown) and whether."""
+    there = (lag > 0) & (lag + LAGGED - HORIZON <= count)
+    end = relative.shape[1] - np.where(there, lag - HORIZON, 0)
+    past = np.take_along_axis(relative, end[:, None] + np.arange(-LAGGED, 0), axis=1)
+    return np.where(there[:, None], np.arcsinh(past), 0), there.astype(np.float32)
 
 
 def _moments(relative: Float32, measured: Bool, count: Int64) -> Float32:
@@ -223,3 +184,8 @@ def _moments(relative: Float32, measured: Bool, count: Int64) -> Float32:
             np.arcsinh(relative.max(axis=1)),
         ]
     ).astype(np.float32)
+
+
+def _spread(errors: Float32) -> Float32:
+    """Return the deciles of errors, expressed as ``recent`` is."""
+    return np.arcsinh(empirical.quantiles(errors))

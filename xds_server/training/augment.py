@@ -53,7 +53,7 @@ def _varied(rows: Float32, rng: Generator) -> Float32:
     rows += _some(n, 0.25, rng) * rng.lognormal(1, 1, (n, 1)) * _wave(n, rng)
     rows += _some(n, 0.1, rng) * rng.lognormal(-1, 0.7, (n, 1)) * rng.normal(size=rows.shape)
     rows *= 1 - 2 * _some(n, 0.1, rng)
-    return _shortened(rows.astype(np.float32), rng)
+    return _shortened(_held(rows.astype(np.float32), 0.08, rng), rng)
 
 
 def made(rows: int, rng: Generator) -> Float32:
@@ -65,12 +65,13 @@ def made(rows: int, rng: Generator) -> Float32:
     trend = rng.normal(0, 0.003, (rows, 1)) * _some(rows, 0.25, rng) * _T
     level = 0.4 * (daily + second) + drift + trend + _bursts(rows, rng)
     base = rng.lognormal(3, 2, (rows, 1))
-    load = base * np.exp(np.clip(level, -6, 6))
+    steep = base * np.exp(np.clip(level, -6, 6))
     plain = base * (3 + np.clip(level, -30, 30))
-    clean = np.where(_some(rows, 0.5, rng) > 0, load, plain)
+    clean = np.where(_some(rows, 0.5, rng) > 0, steep, plain)
     noisy = clean * np.exp(rng.lognormal(-3, 1.2, (rows, 1)) * _coloured(shape, rng))
     counted = rng.poisson(np.clip(noisy, 0, 1e6)).astype(np.float32)
-    return _shortened(np.where(_some(rows, 0.4, rng) > 0, counted, noisy).astype(np.float32), rng)
+    load = np.where(_some(rows, 0.4, rng) > 0, counted, noisy).astype(np.float32)
+    return _shortened(_held(load, 0.12, rng), rng)
 
 
 def _coarse(values: Float32, moment: int, fold: int) -> Float32:
@@ -134,6 +135,15 @@ def _bursts(rows: int, rng: Generator) -> NDArray[np.float64]:
     for step in range(1, SLICE):
         out[:, step] = stay * out[:, step - 1] + hits[:, step]
     return out
+
+
+def _held(rows: Float32, chance: float, rng: Generator) -> Float32:
+    """Let some rows change only now and then, as memory and replicas do: each keeps its value between such moments."""
+    mine = np.flatnonzero(rng.random(len(rows)) < chance)
+    often = np.exp(rng.uniform(np.log(0.01), np.log(0.5), (len(mine), 1)))
+    moments = np.where(rng.random((len(mine), SLICE)) < often, np.arange(SLICE), 0)
+    rows[mine] = np.take_along_axis(rows[mine], np.maximum.accumulate(moments, axis=1), axis=1)
+    return rows
 
 
 def _shortened(rows: Float32, rng: Generator) -> Float32:

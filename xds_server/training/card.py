@@ -33,7 +33,7 @@ def card(
         "inputs": {
             "recent": f"rows x {windows.RECENT}: asinh((x - last) / scale), oldest first, gaps carry the value before",
             "mask": f"rows x {windows.RECENT}: 1 where measured",
-            "beyond": f"rows x {windows.BEYOND}: lagged futures at the found period, coarse means, sizes of changes",
+            "beyond": f"rows x {windows.BEYOND}: the past one and two periods ago, coarse means, naive errors",
         },
         "output": f"quantiles: rows x {HORIZON} steps ahead x deciles {list(QUANTILES)}, normalised as the input",
         "normalisation": "scale = mean |first difference| of the history; last = newest value (decisions/windows.py)",

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from xds_server.decisions import windows
+from xds_server.decisions import periodicity, windows
 from xds_server.domain.forecast import HORIZON, QUANTILES
 from xds_server.training import augment, evaluate
 from xds_server.training.dataset import Series, hold_back
@@ -73,7 +73,7 @@ class Trainer:
         self.progress = Progress()
         self._folder = folder
         self._learn, stop = hold_back(series)
-        self._learn = [s for s in self._learn if len(s.values) >= windows.SHORTEST_PERIOD + HORIZON]
+        self._learn = [s for s in self._learn if len(s.values) >= periodicity.SHORTEST + HORIZON]
         self._exam = evaluate.examine(stop, windows_per_series=32)
         torch.manual_seed(plan.seed)
         torch.set_num_threads(plan.threads)

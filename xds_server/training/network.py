@@ -1,18 +1,20 @@
-"""Network: the patch transformer, in torch. Shapes as in ``decisions.windows``; about 130,000 parameters.
+"""Network: the patch transformer, in torch. Shapes as in ``decisions.windows``; about 170,000 parameters.
 
 Eight tokens of twelve steps each (value and mask), one token of what lies beyond them; two pre-norm layers; a head over
-all tokens that starts at zero, so an untrained model says "the last value". Knows tensors only. Does not know where
-they come from. Shape: docs/weights.md §4.
+all tokens and the bare facts beyond. The head corrects last value's own forecast and tells how much of the correction
+is needed: where nothing is known better, the naive forecast stands, free of noise. It starts at zero: an untrained
+model says "the last value". Knows tensors only. Does not know where they come from. Shape: AI_FACTS, section 4.
 """
 
 from typing import Final
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from xds_server.decisions.windows import BEYOND, RECENT
-from xds_server.domain.forecast import HORIZON, QUANTILES
+from xds_server.decisions.windows import BEYOND, NAIVE, RECENT, SPREADS
+from xds_server.domain.forecast import HORIZON, MEDIAN, QUANTILES
 
 PATCH: Final = 12
 TOKENS: Final = RECENT // PATCH + 1
@@ -53,7 +55,8 @@ class PatchTransformer(nn.Module):  # type: ignore[misc]  # torch is untyped her
         self.place = nn.Parameter(torch.randn(TOKENS, width) * 0.02)
         self.blocks = nn.ModuleList(Block(width, heads, hidden, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
-        self.head = nn.Linear(TOKENS * width, HORIZON * len(QUANTILES))
+        self.head = nn.Linear(TOKENS * width + BEYOND, HORIZON * (len(QUANTILES) + 1))
+        self.register_buffer("between", _between(), persistent=False)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
@@ -63,5 +66,15 @@ class PatchTransformer(nn.Module):  # type: ignore[misc]  # torch is untyped her
         tokens = torch.cat([self.patch(steps), self.further(beyond).unsqueeze(1)], dim=1) + self.place
         for block in self.blocks:
             tokens = block(tokens)
-        answer: Tensor = self.head(self.norm(tokens).flatten(1))
-        return answer.view(-1, HORIZON, len(QUANTILES))
+        seen = torch.cat([self.norm(tokens).flatten(1), beyond], dim=1)
+        answer = self.head(seen).view(-1, HORIZON, len(QUANTILES) + 1)
+        correction, need = answer[:, :, :-1], torch.sigmoid(answer[:, :, -1:])
+        naive = self.between @ beyond[:, NAIVE].view(-1, len(SPREADS), len(QUANTILES))
+        forecast: Tensor = naive - naive[:, :, MEDIAN, None] + need * correction
+        return forecast
+
+
+def _between() -> Tensor:
+    """Return HORIZON x SPREADS: how each step's forecast is mixed of the known ones, by the logarithm of the step."""
+    known, wanted = np.log(SPREADS), np.log(np.arange(1, HORIZON + 1))
+    return torch.tensor(np.stack([np.interp(wanted, known, one) for one in np.eye(len(SPREADS))], axis=1)).float()

@@ -9,18 +9,6 @@ from xds_server.domain.forecast import HORIZON, MEDIAN, QUANTILES
 SHAPE = (1, HORIZON, len(QUANTILES))
 
 
-def test_deciles_are_those_of_numpy_and_ignore_missing_values():
-    """Row-wise deciles equal numpy's, NaN counts for nothing, no value at all gives 0."""
-    rng = np.random.default_rng(0)
-    errors = rng.normal(size=(3, 40)).astype(np.float32)
-    errors[1, 5:] = np.nan
-    errors[2] = np.nan
-    found = naive.quantiles(errors)
-    for row in range(2):
-        np.testing.assert_allclose(found[row], np.nanquantile(errors[row], QUANTILES), rtol=1e-5)
-    assert (found[2] == 0).all()
-
-
 def test_last_value_spreads_as_it_erred():
     """The median is the last value at each step; a random walk's interval widens with the step."""
     walk = np.random.default_rng(1).normal(size=(1, 600)).cumsum(axis=1).astype(np.float32)

@@ -49,39 +49,23 @@ def test_a_constant_row_is_forecast_as_its_value():
     assert (out == 7).all()
 
 
-@pytest.mark.parametrize("period", [12, 60, 150, 360])
-def test_a_period_is_found(period):
-    """A noisy wave's period is found up to 360 steps (an hour of 10 s steps), or a multiple of it."""
-    rng = np.random.default_rng(period)
-    wave = 10 * np.sin(2 * np.pi * np.arange(CONTEXT) / period) + rng.normal(0, 1, (4, CONTEXT))
-    found, strength = windows.periods(wave.astype(np.float32), np.full(4, CONTEXT))
-    off = np.abs((found + period / 2) % period - period / 2)
-    assert (found > 0).all()
-    assert (off <= max(2, 0.05 * period)).all()
-    assert (strength > 0.5).all()
-
-
-def test_noise_has_a_weaker_period_than_a_wave():
-    """The strength tells chance from season."""
-    noise = np.random.default_rng(1).normal(size=(20, CONTEXT)).astype(np.float32)
-    _, strength = windows.periods(noise, np.full(20, CONTEXT))
-    assert np.median(strength) < 0.5
-
-
-def test_a_trend_is_no_period():
-    """A steady climb has no differences that repeat better than chance."""
-    _, strength = windows.periods(np.arange(CONTEXT, dtype=np.float32)[None], np.array([CONTEXT]))
-    noise = np.random.default_rng(2).normal(size=(1, CONTEXT)).cumsum(axis=1).astype(np.float32)
-    assert windows.periods(noise, np.array([CONTEXT]))[1][0] < 0.6
-    assert strength.shape == (1,)
-
-
 def test_the_lagged_future_is_what_followed_a_period_ago():
-    """On an exact period the model is shown the future itself."""
+    """On an exact period the model is shown the future itself, and what led to it."""
     wave = np.tile(np.array([*range(15), *range(15, 0, -1)], np.float32), 21)
-    history, future = wave[None, :600], wave[None, 600 : 600 + HORIZON]
+    history, future = wave[None, :600], wave[None, 600 - (windows.LAGGED - HORIZON) : 600 + HORIZON]
     seen = windows.prepare(history)
-    np.testing.assert_allclose(seen.beyond[:, :HORIZON], windows.normalise(future, seen), atol=1e-5)
+    np.testing.assert_allclose(seen.beyond[:, : windows.LAGGED], windows.normalise(future, seen), atol=1e-5)
+
+
+def test_the_model_is_told_how_the_naive_erred():
+    """The last facts: deciles of last value's newest errors at 1, 4, HORIZON steps and of last period's; no gap counts."""
+    wave = np.tile(np.arange(40.0), 15) + np.random.default_rng(4).normal(0, 0.5, CONTEXT)
+    wave[-9] = np.nan
+    seen = windows.prepare(rows(wave))
+    *last, period = np.sinh(seen.beyond[0, -36:]).reshape(4, -1) * seen.scale[0]
+    for lag, deciles in zip((1, 4, HORIZON, 40), (*last, period), strict=True):
+        wanted = np.nanquantile((wave[lag:] - wave[:-lag])[-300:], QUANTILES)
+        np.testing.assert_allclose(deciles, wanted, atol=1e-3)
 
 
 def test_history_of_a_wrong_shape_is_refused():

@@ -47,3 +47,10 @@ def test_made_workloads_are_many_kinds():
     assert np.isfinite(rows[:, -HORIZON:]).all()
     size = np.nanstd(rows, axis=1) / np.abs(np.nanmean(rows, axis=1))
     assert np.quantile(size, 0.9) > 5 * np.quantile(size, 0.1)
+
+
+def test_some_made_workloads_change_only_now_and_then():
+    """Memory and replicas stand still between changes; most workloads do not, nor do all values of held ones."""
+    rows = augment.made(400, np.random.default_rng(6))
+    still = (np.diff(rows[:, -200:], axis=1) == 0).mean(axis=1)
+    assert 0.02 < (still > 0.9).mean() < 0.3

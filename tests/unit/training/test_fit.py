@@ -9,6 +9,8 @@ import torch
 
 from tests.fakes import traces
 from xds_server.adapters.onnx_forecaster import OnnxForecaster
+from xds_server.decisions import naive
+from xds_server.domain.forecast import MEDIAN
 from xds_server.training import card, dataset, export, fit
 from xds_server.training.network import PatchTransformer
 
@@ -31,10 +33,12 @@ def nothing(_):
 
 
 def test_an_untrained_network_says_the_last_value():
-    """The head starts at zero."""
-    history = np.random.default_rng(0).normal(50, 5, (3, 200)).astype(np.float32)
+    """The head starts at zero, so last value's forecast stands: its spread is that of its own past errors."""
+    history = np.random.default_rng(0).normal(50, 5, (3, 400)).astype(np.float32)
     out = fit.forecast(PatchTransformer(), history)
-    np.testing.assert_allclose(out, np.broadcast_to(history[:, -1, None, None], out.shape), rtol=1e-5)
+    wanted = naive.last_value(history)
+    np.testing.assert_allclose(out[:, :, MEDIAN], wanted[:, :, MEDIAN], rtol=1e-5)
+    np.testing.assert_allclose(out[:, [0, 11]], wanted[:, [0, 11]], atol=1)
 
 
 def test_training_learns_something(learnt, tmp_path):
