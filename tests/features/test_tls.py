@@ -17,6 +17,7 @@ from envoy.service.discovery.v3 import ads_pb2_grpc, discovery_pb2
 from envoy.service.load_stats.v3 import lrs_pb2, lrs_pb2_grpc
 from envoy.service.status.v3 import csds_pb2, csds_pb2_grpc
 from google.protobuf import descriptor_pool
+from grpc.experimental.session_cache import ssl_session_cache_lru
 from prometheus_client import generate_latest
 from structlog.testing import capture_logs
 
@@ -326,6 +327,27 @@ async def _serves(secured: Secured, pair: Pair, ca: Path) -> None:
     trust.load_cert_chain(pair.certificate, pair.key)
     async with httpx.AsyncClient(verify=trust) as browser:
         assert (await browser.get(f"https://127.0.0.1:{secured.port('http')}/metrics")).status_code == 200
+
+
+async def test_a_resumed_session_does_not_outlive_its_certificate(secured, monkeypatch):
+    """A TLS ticket opens a connection without another look at the certificate; past its end no RPC gets through."""
+    pair, ca = secured.authority.client(OPS), secured.authority.ca.read_bytes()
+    credentials = grpc.ssl_channel_credentials(ca, pair.key.read_bytes(), pair.certificate.read_bytes())
+    options = [
+        ("grpc.ssl_session_cache", ssl_session_cache_lru(1)),
+        ("grpc.ssl_target_name_override", "localhost"),  # sessions are kept by name
+        ("grpc.use_local_subchannel_pool", 1),
+    ]
+    address = f"127.0.0.1:{secured.port('admin')}"
+
+    async def ask() -> grpc.StatusCode:
+        async with grpc.aio.secure_channel(address, credentials, options) as channel:
+            return await outcome(channel, "/xds_server.admin.v1.Admin/ListNodes")
+
+    assert [await ask(), await ask()] == [grpc.StatusCode.OK] * 2
+    tomorrow = dt.datetime.now(dt.UTC).timestamp() + 2 * 86_400
+    monkeypatch.setattr(secured.plane.gate, "_wall", lambda: tomorrow)
+    assert await ask() is DENIED
 
 
 async def test_the_end_of_the_certificate_is_a_metric(secured):

@@ -3,6 +3,7 @@
 Knows roles, rights and the names a caller proved. Does not know certificates, methods or paths.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -39,12 +40,14 @@ class Caller:
     """Who calls. ``proved``: a certificate of ours stands behind ``names``, its subject alternative names.
 
     Without TLS nothing is proved: only who reaches this machine's loopback, a socket file, or a port that
-    ``--insecure`` opened can call at all.
+    ``--insecure`` opened can call at all. ``until_s``: when the certificate ends, in seconds since 1970, where the
+    connection itself did not look at that (a resumed TLS session).
     """
 
     peer: str
     proved: bool = False
     names: tuple[str, ...] = ()
+    until_s: float = math.inf
 
     def __str__(self) -> str:
         """Return the words for logs: the first name and where from."""

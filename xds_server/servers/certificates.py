@@ -124,7 +124,7 @@ def _load(paths: Paths) -> _Loaded:
     context = _context(paths)
     try:
         certificate, key, authorities = (path.read_bytes() for path in paths)
-        expires_s = _not_after(_first(certificate.decode()))
+        expires_s = end_of(certificate.decode())
     except (OSError, ValueError, LookupError) as error:
         raise UnusableCertificates(f"{paths.certificate}: {error}") from error
     return _Loaded(context, grpc.ssl_server_certificate_configuration([(key, certificate)], authorities), expires_s)
@@ -147,14 +147,13 @@ def _context(paths: Paths) -> ssl.SSLContext:
     return context
 
 
-def _first(pem: str) -> bytes:
-    """Return the first certificate of a PEM file, which is our own; those of its issuers follow."""
+def end_of(pem: str) -> float:
+    """Return the end of validity of the first certificate (RFC 5280, 4.1.2.5), in seconds since 1970.
+
+    The first of a file is our own; those of its issuers follow. Raises ValueError, LookupError.
+    """
     start, end = pem.index(ssl.PEM_HEADER), pem.index(ssl.PEM_FOOTER)
-    return ssl.PEM_cert_to_DER_cert(pem[start : end + len(ssl.PEM_FOOTER)] + "\n")
-
-
-def _not_after(certificate: bytes) -> float:
-    """Return the end of a DER certificate's validity (RFC 5280, 4.1.2.5), in seconds since 1970."""
+    certificate = ssl.PEM_cert_to_DER_cert(pem[start : end + len(ssl.PEM_FOOTER)] + "\n")
     (_, whole), *_ = _parts(certificate)
     (_, signed), *_ = _parts(whole)
     fields = [value for tag, value in _parts(signed) if tag != _VERSION]

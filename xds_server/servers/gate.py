@@ -5,6 +5,7 @@ line: who, from where, what, why.
 """
 
 import inspect
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final
 
@@ -37,13 +38,17 @@ CALLER: Final = "caller"
 class Gate(grpc.aio.ServerInterceptor):
     """Asks every caller. ``access`` may change while servers run."""
 
-    def __init__(self, access: Watchable[Access], table: Table = PERMISSIONS) -> None:
+    def __init__(
+        self, access: Watchable[Access], table: Table = PERMISSIONS, wall: Callable[[], float] = time.time
+    ) -> None:
         self._access = access
         self._table = table
+        self._wall = wall
 
     def admit(self, caller: Caller, what: str, right: Right | None) -> str:
         """Return why a caller may not, '' when it may; a refusal is noted."""
-        why = why_not(caller, right, self._access.value)
+        expired = caller.until_s < self._wall()  # a resumed TLS session does not look at its certificate again
+        why = "the client's certificate has expired" if expired else why_not(caller, right, self._access.value)
         if why:
             _note(caller, what, why)
         return why

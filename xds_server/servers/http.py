@@ -22,7 +22,7 @@ from xds_server.domain.access import Access
 from xds_server.metrics import REGISTRY
 from xds_server.servers import pages, problems
 from xds_server.servers.gate import CALLER, Gate, HttpGate
-from xds_server.servers.identity import caller_with
+from xds_server.servers.identity import caller_on
 from xds_server.servers.listening import listen
 from xds_server.servers.problems import Problem, documented
 from xds_server.state.watchable import Watchable
@@ -176,8 +176,7 @@ class Connection(H11Protocol):
     def connection_made(self, transport: Any) -> None:
         """Note the caller for every request that comes on it."""
         super().connection_made(transport)
-        tls = transport.get_extra_info("ssl_object")
-        caller = caller_with(tls.getpeercert() if tls else None, self.client[0] if self.client else "local")
+        caller = caller_on(transport.get_extra_info("ssl_object"), self.client[0] if self.client else "local")
         self.app_state = {**self.app_state, CALLER: caller}
 
 

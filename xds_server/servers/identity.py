@@ -3,12 +3,15 @@
 Knows gRPC's authentication context and Python's peer certificates. Does not know who may do what.
 """
 
+import math
+import ssl
 from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
 from typing import Any, Final
 from urllib.parse import unquote
 
 from xds_server.domain.access import Caller
+from xds_server.servers.certificates import end_of
 
 CALLING: Final[ContextVar[Caller]] = ContextVar("caller")
 """The caller of the RPC or request that is served; the gate sets it, nobody else does."""
@@ -23,16 +26,23 @@ def caller_of(context: Any) -> Caller:
         return Caller(peer)
     uris = [_text(name) for name in proof.get("peer_uri", ())]
     others = [_text(name) for name in proof.get("x509_subject_alternative_name", ())]
-    return Caller(peer, proved=True, names=_names(uris, others))
+    reused = b"true" in proof.get("ssl_session_reused", ())
+    until_s = end_of(_text(proof["x509_pem_cert"][0])) if reused else math.inf
+    return Caller(peer, proved=True, names=_names(uris, others), until_s=until_s)
 
 
-def caller_with(certificate: Mapping[str, Any] | None, peer: str) -> Caller:
-    """Return the caller behind a connection with this peer certificate, as ``SSLObject.getpeercert`` tells it."""
-    if certificate is None:
+def caller_on(tls: ssl.SSLObject | None, peer: str) -> Caller:
+    """Return the caller at the other end of a connection of Python's; None: it is plaintext."""
+    if tls is None:
         return Caller(peer)
+    certificate: Mapping[str, Any] = tls.getpeercert() or {}
     alternatives = certificate.get("subjectAltName", ())
-    uris = [text for kind, text in alternatives if kind == "URI"]
-    return Caller(peer, proved=True, names=_names(uris, [text for kind, text in alternatives if kind in _OTHERS]))
+    names = _names(
+        [text for kind, text in alternatives if kind == "URI"],
+        [text for kind, text in alternatives if kind in _OTHERS],
+    )
+    until_s = ssl.cert_time_to_seconds(certificate["notAfter"]) if tls.session_reused else math.inf
+    return Caller(peer, proved=True, names=names, until_s=until_s)
 
 
 def _names(uris: Iterable[str], others: Iterable[str]) -> tuple[str, ...]:
