@@ -6,6 +6,7 @@ Weights are pinned wherever a test counts on them: then nothing but the tested a
 import asyncio
 import ipaddress
 import signal
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -71,6 +72,35 @@ async def test_a_pin_is_seen_by_the_operator(w: World) -> None:
     assert int(t1["weight"]) == 250
     assert t1["pin"]["reason"] == "a test"
     assert "a test" in str(await w.control.xdsctl("explain", "checkout", "t1"))
+
+
+async def test_going_back_to_a_revision(w: World) -> None:
+    """Scenario 33: `undo --to` brings every sidecar to the weights of then, within 2 s; the log names both revisions."""
+    await pin(w, t1=400, t2=800, t3=1200)
+    kept, then = await _newest(w), await w.weights("checkout")
+    await pin(w, t1=100, t3=3000)
+    newest = await _newest(w)
+    told = await w.control.xdsctl("undo", "--to", str(kept), "--dry-run")
+    assert {"fact": "weight t1", "before": "100", "after": "400"} in told["differences"]
+    started = time.monotonic()
+    done = await w.control.xdsctl("undo", "--to", str(kept), "--reason", "a bad night")
+    accepted = time.monotonic()
+
+    async def back() -> bool:
+        return all([await w.weights("checkout", sidecar) == then for sidecar in ("sidecar-a", "sidecar-b")])
+
+    await until(back, what=f"both sidecars use {then}", deadline_s=10)
+    assert time.monotonic() - accepted < 2, f"the command itself took {accepted - started:.1f} s"
+    rows = (await w.control.xdsctl("history", "-n", "2"))["changes"]
+    assert {(row["action"], row["reason"]) for row in rows} == {
+        ("roll-back", f"from revision {newest} to {kept}: a bad night")
+    }
+    assert int(rows[0]["revision"]) == int(done["revision"])
+
+
+async def _newest(w: World) -> int:
+    """Return the newest revision of the log."""
+    return int((await w.control.xdsctl("history", "-n", "1"))["changes"][0]["revision"])
 
 
 async def test_a_subnet_serves(w: World) -> None:
