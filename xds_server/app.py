@@ -220,7 +220,10 @@ def _reload(plane: ControlPlane, read: Callable[[], Settings]) -> None:
         return
     plane.configured.reload(settings)
     waiting = needs_restart(plane.settings, settings)
-    _log.info("configuration reloaded", services=len(settings.services), needs_restart=waiting)
+    by_hand = plane.desk.tuned()
+    _log.info(
+        "configuration reloaded", services=len(settings.services), needs_restart=waiting, tuned_over_the_file=by_hand
+    )
 
 
 async def _opened(url: str) -> SqliteStore:

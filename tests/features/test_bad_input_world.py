@@ -113,8 +113,11 @@ async def test_a_bad_file_on_reload_changes_nothing_and_a_good_one_does(tmp_path
                 event = await _hup(logged)
                 assert expected in "\n".join(event["faults"])
                 assert await _names(channel) == ["checkout", "nat"]
+            wished = pb.Policy(preference=pb.Preference(cost=0.5))
+            await AdminStub(channel).SetPolicy(pb.SetPolicyRequest(service="nat", policy=wished))
             path.write_text(yaml.safe_dump(more))
-            assert (await _hup(logged))["services"] == 3
+            event = await _hup(logged)
+            assert (event["services"], event["tuned_over_the_file"]) == (3, {"nat": ["preference.cost"]})
             async with asyncio.timeout(5):
                 while "later" not in await _names(channel):
                     pass

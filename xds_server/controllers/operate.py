@@ -25,6 +25,7 @@ from xds_server.domain.overrides import Overrides
 from xds_server.domain.policy import Pin
 from xds_server.domain.refusal import Kind, Refusal
 from xds_server.domain.topology import Endpoint, Service
+from xds_server.domain.tuning import names
 from xds_server.ports import Batch, Change, Clock, Conflict, Document, Store
 from xds_server.state.watchable import Watchable
 
@@ -81,6 +82,11 @@ class Desk:
         self._in_doubt = False
         self._publish(overrides)
 
+    def tuned(self) -> Mapping[ServiceName, list[str]]:
+        """Return which fields of configured services' policies stand by hand, whatever the configuration says."""
+        tunings = self._overrides.value.policies
+        return {name: names(tunings[name]) for name in sorted(tunings.keys() & self._configured.value.keys())}
+
     # ---- the step of a controller: keep what is published in step with configuration, subnets and time
     async def wait(self) -> None:
         """Return when configuration, subnets or operators said something newer, or when a pin ends."""
@@ -136,8 +142,8 @@ class Desk:
             rows = await self._down_to(revision)
             then = change_log.stood_at(revision, rows, service_name)
             wanted = forget_expired(documents.put_back(self._overrides.value, then), self._clock.wall())
-            names = {service_name} if service_name else {subject.split("/")[1] for subject in then}
-            services = [s for name, s in sorted(self.services.value.items()) if name in names]
+            touched = {service_name} if service_name else {subject.split("/")[1] for subject in then}
+            services = [s for name, s in sorted(self.services.value.items()) if name in touched]
             why = change_log.reason_of_roll_back(revision, rows[0].revision if rows else 0, order.reason)
             return await self._settle(services, wanted, replace(order, action=change_log.ROLL_BACK, reason=why))
 

@@ -10,8 +10,9 @@ from typing import Any, Final
 
 from xds_server.domain.names import EndpointId, EndpointKey, ServiceName
 from xds_server.domain.overrides import Drain, Overrides
-from xds_server.domain.policy import Failover, Guardrails, Objective, Pin, Policy, Preference, Thresholds
+from xds_server.domain.policy import Pin, Policy
 from xds_server.domain.topology import Endpoint, Locality, Service
+from xds_server.domain.tuning import Tuning, tuned
 from xds_server.ports import Document
 
 Body = Mapping[str, Any]
@@ -29,7 +30,7 @@ TOUCHED: Final = "operated"
 
 def write(overrides: Overrides) -> Bodies:
     """Return the body of every fact."""
-    bodies: Bodies = {(POLICY, service): asdict(policy) for service, policy in overrides.policies.items()}
+    bodies: Bodies = {(POLICY, service): tuning for service, tuning in overrides.policies.items()}
     bodies |= {(PIN, _path(key)): _pin_body(pin) for key, pin in overrides.pins.items()}
     bodies |= {(DRAIN, _path(key)): asdict(drain) for key, drain in overrides.drains.items()}
     bodies |= {(ENDPOINT, _path(key)): asdict(endpoint) for key, endpoint in overrides.endpoints.items()}
@@ -37,8 +38,9 @@ def write(overrides: Overrides) -> Bodies:
 
 
 def spelled_out(overrides: Overrides, services: Iterable[Service]) -> Bodies:
-    """Return the body of every fact, with these services' configured policies where none stands by hand."""
-    return {(POLICY, service.name): asdict(service.policy) for service in services} | write(overrides)
+    """Return the body of every fact; these (configured) services with the whole policy as it is then in force."""
+    policies = {s.name: tuned(s.policy, overrides.policies.get(s.name, {})) for s in services}
+    return write(overrides) | {(POLICY, name): asdict(policy) for name, policy in policies.items()}
 
 
 def read(bodies: Mapping[tuple[str, str], Body], generations: Mapping[ServiceName, int]) -> Overrides:
@@ -48,7 +50,7 @@ def read(bodies: Mapping[tuple[str, str], Body], generations: Mapping[ServiceNam
         return ((key, body) for (k, key), body in bodies.items() if k == kind)
 
     return Overrides(
-        policies={ServiceName(key): policy_from(body) for key, body in of(POLICY)},
+        policies={ServiceName(key): _tuning_from(body) for key, body in of(POLICY)},
         pins={key_from(path): _pin_from(key_from(path), body) for path, body in of(PIN)},
         drains={key_from(path): Drain(**body) for path, body in of(DRAIN)},
         endpoints={key_from(path): _endpoint_from(body) for path, body in of(ENDPOINT)},
@@ -85,16 +87,10 @@ def key_from(path: str) -> EndpointKey:
     return EndpointKey(ServiceName(service), EndpointId(endpoint))
 
 
-def policy_from(body: Body) -> Policy:
-    """Return the policy behind a body; raises InvalidPolicy when bounds have tightened since it was written."""
-    parts = {
-        "objective": Objective(body["objective"]),
-        "preference": Preference(**body["preference"]),
-        "thresholds": Thresholds(**body["thresholds"]),
-        "guardrails": Guardrails(**body["guardrails"]),
-        "failover": Failover(**body["failover"]),
-    }
-    return Policy(**{**body, **parts})
+def _tuning_from(body: Body) -> Tuning:
+    """Return the tuning behind a body; raises InvalidPolicy when bounds have tightened since it was written."""
+    tuned(Policy(), body)
+    return body
 
 
 def _path(key: EndpointKey) -> str:

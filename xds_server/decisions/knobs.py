@@ -16,6 +16,7 @@ from xds_server.domain.overrides import Drain, Overrides
 from xds_server.domain.policy import InvalidPolicy, Pin, Policy
 from xds_server.domain.refusal import Kind, Refusal
 from xds_server.domain.topology import Endpoint, Locality, Service
+from xds_server.domain.tuning import added
 
 Knob = Callable[[Overrides, Service, float], Overrides]
 HIGHEST_PIN = 1_000_000
@@ -124,7 +125,7 @@ def deregister(wanted: str) -> Knob:
 
 
 def tune(change: Callable[[Policy], Policy]) -> Knob:
-    """Change the policy; ``change`` may raise InvalidPolicy with every fault."""
+    """Change fields of the policy in force; ``change`` may raise InvalidPolicy with every fault."""
 
     def turn(overrides: Overrides, service: Service, _: float) -> Overrides:
         try:
@@ -133,7 +134,8 @@ def tune(change: Callable[[Policy], Policy]) -> Knob:
             raise Refusal(Kind.INVALID, f"policy of {service.name}: {invalid}") from invalid
         if wanted == service.policy:
             return overrides
-        return replace(overrides, policies={**overrides.policies, service.name: wanted})
+        tuning = added(overrides.policies.get(service.name, {}), service.policy, wanted)
+        return replace(overrides, policies={**overrides.policies, service.name: tuning})
 
     return turn
 

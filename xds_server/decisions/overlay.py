@@ -13,6 +13,7 @@ from xds_server.domain.overrides import Overrides
 from xds_server.domain.policy import Pin
 from xds_server.domain.refusal import Kind, Refusal
 from xds_server.domain.topology import Endpoint, Service
+from xds_server.domain.tuning import tuned
 
 Services = Mapping[ServiceName, Service]
 
@@ -31,7 +32,7 @@ def effective(
     return {
         name: replace(
             service,
-            policy=overrides.policies.get(name, service.policy),
+            policy=tuned(service.policy, overrides.policies.get(name, {})),
             endpoints=_endpoints(name, (service.endpoints, announced.get(name, ()), added.get(name, ())), overrides),
             generation=service.generation + overrides.generations.get(name, 0),
         )

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from xds_server.domain.names import EndpointKey, ServiceName
-from xds_server.domain.policy import Pin, Policy
+from xds_server.domain.policy import Pin
 from xds_server.domain.topology import Endpoint
+from xds_server.domain.tuning import Tuning
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ class Drain:
 class Overrides:
     """What stands by hand. ``generations`` counts the changes per service; a service never touched has none."""
 
-    policies: Mapping[ServiceName, Policy] = field(default_factory=dict)
+    policies: Mapping[ServiceName, Tuning] = field(default_factory=dict)
     pins: Mapping[EndpointKey, Pin] = field(default_factory=dict)
     drains: Mapping[EndpointKey, Drain] = field(default_factory=dict)
     endpoints: Mapping[EndpointKey, Endpoint] = field(default_factory=dict)

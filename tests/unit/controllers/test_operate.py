@@ -1,6 +1,7 @@
 """The operator's desk: durable first, then published; refused means nothing was done."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -10,7 +11,7 @@ from xds_server.controllers.operate import Desk
 from xds_server.decisions import knobs
 from xds_server.domain.names import EndpointId, ServiceName
 from xds_server.domain.operation import Order
-from xds_server.domain.policy import Policy, Preference
+from xds_server.domain.policy import Policy, Preference, Thresholds
 from xds_server.domain.refusal import Kind, Refusal
 from xds_server.domain.topology import Endpoint, Service
 from xds_server.ports import Batch, Change, Document, Unavailable
@@ -272,3 +273,22 @@ async def test_an_unreadable_fact_stops_the_start(house):
     await house.store.commit(Batch(put=(Document("pin", "checkout/a1", {"what": 1}),)))
     with pytest.raises(ValueError, match="newer version"):
         await House(house.store).open()
+
+
+async def test_a_tuned_field_stands_and_the_file_keeps_the_rest(house):
+    """After `policy set cost` a reload of thresholds and bias is in force; the log tells of the cost alone; undo works."""
+    wish = knobs.tune(lambda p: replace(p, preference=Preference(cost=0.5)))
+    outcome = await house.desk.turn("checkout", wish, Order("ann", "set-policy"))
+    assert [(d.fact, d.before, d.after) for d in outcome.differences] == [
+        ("policy/checkout.preference.cost", "0", "0.5")
+    ]
+    assert (await house.desk.changes(limit=1))[0].after == {"preference": {"cost": 0.5}}
+    new = Policy(thresholds=Thresholds(max_error_rate=0.1), active_request_bias=1.0, concurrency=4)
+    house.configured.set({CHECKOUT: replace(house.configured.value[CHECKOUT], policy=new)})
+    await house.desk.step()
+    assert house.desk.services.value[CHECKOUT].policy == replace(new, preference=Preference(cost=0.5))
+    assert house.desk.tuned() == {CHECKOUT: ["preference.cost"]}
+    await house.desk.undo(outcome.revision, Order("ann", "undo"))
+    assert (house.desk.services.value[CHECKOUT].policy, house.desk.tuned()) == (new, {})
+    await house.desk.roll_back(outcome.revision, "checkout", Order("ann", "undo"))
+    assert house.desk.tuned() == {CHECKOUT: ["preference.cost"]}

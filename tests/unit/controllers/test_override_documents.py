@@ -2,25 +2,27 @@
 
 import json
 import math
+from dataclasses import asdict
 
 import pytest
 
 from xds_server.controllers import override_documents as documents
 from xds_server.domain.names import EndpointId, EndpointKey, ServiceName
 from xds_server.domain.overrides import Drain, Overrides
-from xds_server.domain.policy import Failover, Objective, Pin, Policy, Preference
+from xds_server.domain.policy import Failover, Objective, Pin, Policy, Preference, Thresholds
 from xds_server.domain.topology import Endpoint, Locality
+from xds_server.domain.tuning import tuned
 from xds_server.ports import Document
 
 KEY = EndpointKey(ServiceName("checkout"), EndpointId("a1"))
 FULL = Overrides(
     policies={
-        KEY.service: Policy(
-            objective=Objective.UTILISATION,
-            preference=Preference(cost=0.3),
-            failover=Failover(0.2, 0.4, 5),
-            concurrency=3,
-        )
+        KEY.service: {
+            "objective": Objective.UTILISATION,
+            "preference": {"cost": 0.3},
+            "failover": asdict(Failover(0.2, 0.4, 5)),
+            "concurrency": 3,
+        }
     },
     pins={
         KEY: Pin(*KEY, 100, None, "swap", 5.0, 9.0),
@@ -48,6 +50,22 @@ def test_one_fact_is_put_back():
     assert KEY not in without.pins
     assert without.policies == FULL.policies
     assert documents.put_back(without, {"pin/checkout/a1": before}) == FULL
+
+
+def test_a_policy_that_was_written_whole_is_read():
+    """Documents of before tunings hold every field: they are in force as they stand, and written as they were."""
+    policy = Policy(Objective.UTILISATION, Preference(cost=0.3), Thresholds(0.1), concurrency=3)
+    bodies = {(documents.POLICY, "checkout"): json.loads(json.dumps(asdict(policy)))}
+    found = documents.read(bodies, {})
+    assert tuned(Policy(active_request_bias=1.0), found.policies[KEY.service]) == policy
+    assert documents.write(found) == bodies
+
+
+@pytest.mark.parametrize("body", [{"cost": 1}, {"preference": {"x": 1}}, {"preference": {"cost": -1}}, {"failover": 5}])
+def test_a_foreign_shape_is_no_tuning(body):
+    """A body of another shape or out of bounds raises when it is read, not when it is in force."""
+    with pytest.raises((ValueError, TypeError)):
+        documents.read({(documents.POLICY, "checkout"): body}, {})
 
 
 @pytest.mark.parametrize("body", [{}, {"weight": 1}, {"nonsense": True}])

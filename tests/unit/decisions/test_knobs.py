@@ -148,9 +148,11 @@ def test_only_registered_endpoints_are_deregistered(source, words):
 
 
 def test_tune_changes_the_policy_in_force():
-    """A changed policy stands by hand; an equal one does not; a bad one tells its faults."""
+    """What is changed of a policy stands by hand, and no more; an equal one does not; a bad one tells its faults."""
     wanted = Policy(preference=Preference(cost=0.5))
-    assert knobs.tune(lambda _: wanted)(Overrides(), CHECKOUT, NOW).policies == {CHECKOUT.name: wanted}
+    assert knobs.tune(lambda _: wanted)(Overrides(), CHECKOUT, NOW).policies == {
+        CHECKOUT.name: {"preference": {"cost": 0.5}}
+    }
     assert knobs.tune(lambda p: p)(Overrides(), CHECKOUT, NOW) == Overrides()
     refusal = _refusal(knobs.tune(lambda _: Policy(preference=Preference(cost=-1.0, performance=0.0))))
     assert (refusal.kind, "cost is -1" in str(refusal), "performance is 0" in str(refusal)) == (

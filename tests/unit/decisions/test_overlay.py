@@ -7,7 +7,7 @@ import pytest
 from xds_server.decisions.overlay import effective, find_endpoint, find_service, in_force, nearest
 from xds_server.domain.names import EndpointId, EndpointKey, ServiceName
 from xds_server.domain.overrides import Drain, Overrides
-from xds_server.domain.policy import Pin, Policy
+from xds_server.domain.policy import Pin
 from xds_server.domain.refusal import Kind, Refusal
 from xds_server.domain.topology import Endpoint, Service
 
@@ -29,7 +29,7 @@ def test_nothing_by_hand_is_the_configuration():
 def test_everybody_has_their_say():
     """Endpoints of subnets and operators join; drains and policies are laid over; generations count."""
     overrides = Overrides(
-        policies={CHECKOUT: Policy(concurrency=4)},
+        policies={CHECKOUT: {"concurrency": 4}},
         drains={EndpointKey(CHECKOUT, EndpointId("a2")): Drain("swap", 1.0)},
         endpoints={EndpointKey(NAT, EndpointId("n2")): _endpoint("n2", 4, source="operator")},
         generations={CHECKOUT: 3},
@@ -51,7 +51,7 @@ def test_facts_about_what_is_gone_lie_still():
     """Overrides of unknown services and endpoints change nothing and break nothing."""
     gone = EndpointKey(ServiceName("gone"), EndpointId("x"))
     overrides = Overrides(
-        drains={gone: Drain("", 0)}, endpoints={gone: _endpoint("x", 9)}, policies={gone.service: Policy()}
+        drains={gone: Drain("", 0)}, endpoints={gone: _endpoint("x", 9)}, policies={gone.service: {"concurrency": 4}}
     )
     assert effective(CONFIGURED, {}, overrides) == CONFIGURED
 
