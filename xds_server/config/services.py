@@ -19,7 +19,9 @@ from xds_server.config.words import (
     VirtualNetwork,
     Zone,
 )
-from xds_server.domain.policy import Objective
+from xds_server.domain.policy import Objective, Policy
+
+_USUAL = Policy()  # the defaults stand there, once
 
 
 def _as_tuple(value: object) -> object:
@@ -47,45 +49,45 @@ class EndpointPart(Part):
 class LoadBalancerPart(Bounded):
     """How Envoy picks among weighted endpoints, and how many requests one endpoint serves at once."""
 
-    active_request_bias: float = 2.0
-    concurrency: int = 1
+    active_request_bias: float = _USUAL.active_request_bias
+    concurrency: int = _USUAL.concurrency
 
 
 class PreferencePart(Bounded):
     """What counts in the score."""
 
-    performance: float = 1.0
-    cost: float = 0.0
-    proximity: float = 0.0
+    performance: float = _USUAL.preference.performance
+    cost: float = _USUAL.preference.cost
+    proximity: float = _USUAL.preference.proximity
 
 
 class ThresholdsPart(Bounded):
     """When an endpoint counts as unavailable."""
 
-    max_error_rate: float = 1.0
-    max_latency_ms: float = 60_000.0
-    min_score: float = 0.0
+    max_error_rate: float = _USUAL.thresholds.max_error_rate
+    max_latency_ms: float = _USUAL.thresholds.max_latency_ms
+    min_score: float = _USUAL.thresholds.min_score
 
 
 class GuardrailsPart(Bounded):
     """What no decision may exceed."""
 
-    max_rise: float = 1.6
-    max_fall: float = 1 / 3
-    damping: float = 0.8
-    floor: float = 0.05
-    dead_band: float = 0.02
-    stale_ticks: int = 3
-    forget_ticks: int = 30
-    gate: float = 0.8
+    max_rise: float = _USUAL.guardrails.max_rise
+    max_fall: float = _USUAL.guardrails.max_fall
+    damping: float = _USUAL.guardrails.damping
+    floor: float = _USUAL.guardrails.floor
+    dead_band: float = _USUAL.guardrails.dead_band
+    stale_ticks: int = _USUAL.guardrails.stale_ticks
+    forget_ticks: int = _USUAL.guardrails.forget_ticks
+    gate: float = _USUAL.guardrails.gate
 
 
 class FailoverPart(Bounded):
     """When DNS leaves an endpoint."""
 
-    min_score: float = 0.3
-    restore_score: float = 0.5
-    after_ticks: int = 2
+    min_score: float = _USUAL.failover.min_score
+    restore_score: float = _USUAL.failover.restore_score
+    after_ticks: int = _USUAL.failover.after_ticks
 
     @model_validator(mode="after")
     def with_hysteresis(self) -> Self:
@@ -115,7 +117,7 @@ class ServicePart(Part):
     domains: tuple[Label, ...] = ()
     listen_port: Port
     load_balancer: LoadBalancerPart = LoadBalancerPart()
-    objective: Objective = Objective.LATENCY
+    objective: Objective = _USUAL.objective
     policy: PreferencePart = PreferencePart()
     thresholds: ThresholdsPart = ThresholdsPart()
     guardrails: GuardrailsPart = GuardrailsPart()

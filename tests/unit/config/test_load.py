@@ -8,7 +8,7 @@ from xds_server.config import InvalidConfiguration, facts, load
 from xds_server.decisions.provisioning import Patience
 from xds_server.domain.limits import Limits
 from xds_server.domain.names import ServiceName
-from xds_server.domain.policy import Objective
+from xds_server.domain.policy import Objective, Policy
 from xds_server.domain.subnets import DEFAULT_MTU
 
 BAD = """\
@@ -152,7 +152,9 @@ def test_settings_become_facts(write):
     assert checkout.policy.objective is Objective.UTILISATION
     assert checkout.policy.preference.cost == 0.2
     assert checkout.endpoints[0].locality.zone == "z1"
-    assert facts.services(settings)[ServiceName("nat")].virtual_networks == ("vn-a", "vn-b")
+    nat = facts.services(settings)[ServiceName("nat")]
+    assert nat.virtual_networks == ("vn-a", "vn-b")
+    assert nat.policy == Policy()  # what the file leaves out is what the policy itself takes
     pool, plain = facts.plan(settings).pools
     assert [block.version for block in pool.prefixes] == [4, 6]
     assert pool.prefixes[0].size == 65536
