@@ -64,6 +64,7 @@ def test_panels_do_not_overlap():
 
 def test_every_alert_says_what_to_do():
     """An alert has a severity, what is wrong and what to do next."""
+    assert _alerts()
     for rule in _alerts():
         assert rule["labels"]["severity"] in {"info", "warning", "critical"}
         assert rule["annotations"].keys() == {"summary", "action"}
