@@ -8,6 +8,7 @@ import argparse
 import json
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -19,9 +20,20 @@ from rich.table import Table
 SERVERS = {"floor": "tests.benchmarks.floor", "ours": "tests.benchmarks.ads_server"}
 
 
+def beat(streams: int) -> float:
+    """Return the seconds between changes: so long that every stream has answered the one before."""
+    return 0.5 * max(1.0, streams / 1000)
+
+
+def median(reports: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the medians of several runs' figures, and everything that went wrong in any."""
+    made = {key: statistics.median([r[key] for r in reports]) for key in reports[0] if key != "errors"}
+    return {**made, "errors": [error for r in reports for error in r["errors"]]}
+
+
 def measure(tool: str, module: str, mode: str, streams: int, names: int, seconds: float) -> dict[str, Any]:
     """Start a server, load it, return xdsload's report."""
-    command = [sys.executable, "-m", module, "--mode", mode, "--names", str(names), "--beat", "0.5"]
+    command = [sys.executable, "-m", module, "--mode", mode, "--names", str(names), "--beat", str(beat(streams))]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert server.stdout is not None
@@ -37,19 +49,23 @@ def measure(tool: str, module: str, mode: str, streams: int, names: int, seconds
         server.wait()
 
 
-def row(mode: str, names: int, streams: int, reports: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def figures(report: dict[str, Any]) -> dict[str, Any]:
+    """Return what we look at of one run."""
+    server = report["server"]
+    return {
+        "cpu_us_per_push_and_stream": server["cpu_us_per_push_per_stream"],
+        "latency_p99_ms": (report["latency_ms"] or {}).get("p99", 0),
+        "kb_per_stream": server["rss_per_stream_kb"],
+        "cold_start_s": (report["cold"]["stream_s"] or {}).get("max", 0),
+        "configured": report["configured"],
+        "errors": list(report["stream_errors"]),
+    }
+
+
+def row(mode: str, names: int, streams: int, reports: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
     """Return the figures of one comparison."""
     made: dict[str, Any] = {"mode": mode, "names": names, "streams": streams}
-    for who, report in reports.items():
-        server = report["server"]
-        made[who] = {
-            "cpu_us_per_push_and_stream": server["cpu_us_per_push_per_stream"],
-            "latency_p99_ms": (report["latency_ms"] or {}).get("p99"),
-            "kb_per_stream": server["rss_per_stream_kb"],
-            "cold_start_s": (report["cold"]["stream_s"] or {}).get("max"),
-            "configured": report["configured"],
-            "errors": report["stream_errors"],
-        }
+    made |= {who: median([figures(report) for report in several]) for who, several in reports.items()}
     ratio = ("cpu_us_per_push_and_stream", "latency_p99_ms", "kb_per_stream")
     made["ratio"] = {key: round(made["ours"][key] / made["floor"][key], 2) for key in ratio if made["floor"][key]}
     return made
@@ -77,7 +93,8 @@ def main() -> None:
     parser.add_argument("--streams", type=int, nargs="+", default=[1000])
     parser.add_argument("--names", type=int, nargs="+", default=[100])
     parser.add_argument("--modes", nargs="+", default=["sotw", "delta"])
-    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--repeat", type=int, default=3, help="runs of each; medians are shown")
     args = parser.parse_args()
     if not args.xdsload:
         sys.stdout.write(f"not measured: {(__doc__ or '').split(chr(10), 2)[2].strip()}\n")
@@ -86,10 +103,10 @@ def main() -> None:
     for mode in args.modes:
         for streams in args.streams:
             for names in args.names:
-                reports = {
-                    who: measure(args.xdsload, module, mode, streams, names, args.seconds)
-                    for who, module in SERVERS.items()
-                }
+                reports: dict[str, list[dict[str, Any]]] = {who: [] for who in SERVERS}
+                for _ in range(args.repeat):  # one after the other, so that both see the same neighbours
+                    for who, module in SERVERS.items():
+                        reports[who].append(measure(args.xdsload, module, mode, streams, names, args.seconds))
                 rows.append(row(mode, names, streams, reports))
     show(rows)
     if args.json:

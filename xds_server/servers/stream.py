@@ -66,8 +66,8 @@ class Stream:
     """
 
     __slots__ = (
-        "__weakref__", "_beside", "_changed", "_context", "_delta", "_framer", "_house", "_reader", "_session", "_task",
-        "_watch", "end", "group", "node_id", "user_agent", "writing_since",
+        "__weakref__", "_asleep", "_beside", "_changed", "_context", "_delta", "_framer", "_house", "_reader",
+        "_session", "_task", "_watch", "end", "group", "node_id", "user_agent", "writing_since",
     )  # fmt: skip
 
     def __init__(self, house: House, reader: RequestReader, context: Any, *, delta: bool) -> None:
@@ -75,7 +75,8 @@ class Stream:
         self._reader = reader
         self._context = context
         self._delta = delta
-        self._changed = asyncio.Event()
+        self._changed = False
+        self._asleep: asyncio.Future[None] | None = None  # what the writer waits for; an Event costs 1 KB a stream
         self._session: Session | None = None
         self._watch: GroupWatch | None = None
         self._framer: Framer | None = None
@@ -87,12 +88,14 @@ class Stream:
 
     def wake(self) -> None:
         """Look again soon."""
-        self._changed.set()
+        self._changed = True
+        if self._asleep is not None and not self._asleep.done():
+            self._asleep.set_result(None)
 
     def stop(self, reason: Refused) -> None:
         """End soon, for this reason."""
         self.end = self.end or reason
-        self._changed.set()
+        self.wake()
 
     def cancel(self, reason: Refused) -> None:
         """End now, though a write is under way that nobody reads."""
@@ -150,7 +153,7 @@ class Stream:
             self._house.observed(watch, answer)
             self._note_arrival(watch)
         if session.restless():
-            self._changed.set()
+            self.wake()
 
     def _admit(self) -> Session:
         client = self._reader.client
@@ -169,7 +172,7 @@ class Stream:
     async def _write(self) -> None:
         try:
             while self.end is None:
-                self._changed.clear()
+                self._changed = False
                 if self._session is not None:
                     await self._send_all(self._session)
                 await self._wait()
@@ -208,15 +211,16 @@ class Stream:
 
     async def _wait(self) -> None:
         """Wait until something changed, or the session wants to be asked again."""
-        if self._changed.is_set():
+        if self._changed:
             return
+        loop = asyncio.get_running_loop()
         at = self._session.wake_at if self._session is not None else _FOREVER
-        timer = None
-        if at != _FOREVER:
-            timer = asyncio.get_running_loop().call_later(max(0.0, at - self._house.now()), self._changed.set)
+        timer = None if at == _FOREVER else loop.call_later(max(0.0, at - self._house.now()), self.wake)
+        self._asleep = loop.create_future()
         try:
-            await self._changed.wait()
+            await self._asleep
         finally:
+            self._asleep = None
             if timer is not None:
                 timer.cancel()
 
