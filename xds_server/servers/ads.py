@@ -16,11 +16,11 @@ from grpc import aio
 
 from xds_server import metrics
 from xds_server.domain.limits import Limits
-from xds_server.domain.resource import TYPES, ResourceType
+from xds_server.domain.resource import ResourceType
 from xds_server.servers.admission import Door, GroupOf, rate_per_s
 from xds_server.servers.frames import Framer
-from xds_server.servers.groups import GroupWatch, TypeWatch
-from xds_server.servers.node_status import Nodes, NodeStatus, OpenStream, status_of
+from xds_server.servers.groups import GroupWatch, TypeWatch, count_quarantined
+from xds_server.servers.node_status import Nodes, NodeStatus, OpenStream, count_out_of_sync
 from xds_server.servers.requests import Client, NameSets, RequestReader
 from xds_server.servers.services import handlers
 from xds_server.servers.stream import Stream
@@ -138,7 +138,8 @@ class AdsServer:
             self._end_unread()
             self._nodes.forget_old()
             self._forget_groups()
-            self._count()
+            count_out_of_sync(self._nodes.open_streams())
+            count_quarantined(self._groups.values())
 
     def _end_unread(self) -> None:
         latest = self.now() - self.limits.send_deadline_s
@@ -152,24 +153,6 @@ class AdsServer:
         idle = [name for name, g in self._groups.items() if not g.open_streams and not g.picture.ready]
         for name in idle:
             self._groups.pop(name).close()
-
-    def _count(self) -> None:
-        behind = dict.fromkeys((kind.short for kind in TYPES.values()), 0)
-        for stream in self._nodes.open_streams():
-            assert isinstance(stream, Stream)
-            for sub in stream.subscriptions():
-                behind[sub.type.short] += status_of(sub).state in {"PENDING", "NACKED"}
-        for short, number in behind.items():
-            metrics.OUT_OF_SYNC.labels(short).set(number)
-        self._count_quarantined()
-
-    def _count_quarantined(self) -> None:
-        held = dict.fromkeys((kind.short for kind in TYPES.values()), 0)
-        for group in self._groups.values():
-            for watch in group.types.values():
-                held[watch.shelf.type.short] += watch.quarantine.held_back()
-        for short, number in held.items():
-            metrics.QUARANTINED.labels(short).set(number)
 
     # ---- what is known of clients
 
@@ -251,7 +234,7 @@ class AdsServer:
         if watch.verdicts != watch.quarantine.revision:
             watch.verdicts = watch.quarantine.revision
             watch.wake_streams()
-            self._count_quarantined()
+            count_quarantined(self._groups.values())
 
     def _attend(self) -> None:
         self.attendance.set(self.attendance.value + 1)

@@ -3,11 +3,11 @@
 Knows which streams look at which type. Does not know what a stream says or how it is served.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from xds_server import metrics
-from xds_server.domain.resource import ResourceType
+from xds_server.domain.resource import TYPES, ResourceType
 from xds_server.state.cache import Picture, TypeShelf
 from xds_server.xds.quarantine import Quarantine
 
@@ -94,3 +94,13 @@ class GroupWatch:
         """Stop watching."""
         for watch in self.types.values():
             watch.close()
+
+
+def count_quarantined(groups: Iterable[GroupWatch]) -> None:
+    """Tell how many versions are held back, by type."""
+    held = dict.fromkeys((kind.short for kind in TYPES.values()), 0)
+    for group in groups:
+        for watch in group.types.values():
+            held[watch.shelf.type.short] += watch.quarantine.held_back()
+    for short, number in held.items():
+        metrics.QUARANTINED.labels(short).set(number)

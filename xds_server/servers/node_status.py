@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal, Protocol
 
+from xds_server import metrics
 from xds_server.domain.resource import INTERFACE, TYPES, ResourceType
 from xds_server.xds.subscription import Subscription
 
@@ -54,6 +55,10 @@ class OpenStream(Protocol):
 
     def subscription(self, kind: ResourceType) -> Subscription | None:
         """Return what it wants of a type."""
+        ...
+
+    def subscriptions(self) -> Iterable[Subscription]:
+        """Return what it wants, of every type."""
         ...
 
     def endpoints_again(self, names: Iterable[str]) -> None:
@@ -157,3 +162,13 @@ def status_of(sub: Subscription) -> TypeStatus:
     if state == "SYNCED" and not (sub.sent_version or sub.debts):
         acked = sub.shelf.version  # it came back holding everything: there was nothing to send
     return TypeStatus(state, sub.sent_version, acked, sub.error or sub.waiting_for, sub.since)
+
+
+def count_out_of_sync(streams: Iterable[OpenStream]) -> None:
+    """Tell how many streams have not accepted what they were sent, by type."""
+    behind = dict.fromkeys((kind.short for kind in TYPES.values()), 0)
+    for stream in streams:
+        for sub in stream.subscriptions():
+            behind[sub.type.short] += status_of(sub).state in {"PENDING", "NACKED"}
+    for short, number in behind.items():
+        metrics.OUT_OF_SYNC.labels(short).set(number)
