@@ -24,7 +24,7 @@ from xds_server.config.current import Configured, needs_restart
 from xds_server.controllers.allocate import Allocate
 from xds_server.controllers.announce import Announce
 from xds_server.controllers.arrive import Arrive
-from xds_server.controllers.base import Controller
+from xds_server.controllers.base import Controller, not_ready
 from xds_server.controllers.forecast import ForecastStep
 from xds_server.controllers.front_ends import Presence
 from xds_server.controllers.operate import Desk
@@ -63,6 +63,7 @@ from xds_server.state.waiting import WaitingRoom
 
 _log = structlog.get_logger(__name__)
 _SQLITE = "sqlite:///"
+_NEEDED = {"allocate", "publish", "weigh"}  # before these have run, nothing can be served
 
 
 class CannotStart(Exception):
@@ -242,25 +243,15 @@ def _model(path: Path) -> OnnxForecaster | Unavailable:
         return error
 
 
-def _http(plane: ControlPlane, smart: SmartEndpoints, not_ready: Callable[[], list[str]], tls: Tls) -> HttpServer:
+def _http(plane: ControlPlane, smart: SmartEndpoints, missing: Callable[[], list[str]], tls: Tls) -> HttpServer:
     app = application(
         sam_routes(plane.subnet_desk),
-        not_ready=not_ready,
+        not_ready=missing,
         degraded=lambda: [f"forecast: {why}"] if (why := plane.forecast.because) else [],
         select=lambda service, network: smart.choose(service, network).as_json(),
     )
     settings = plane.settings
     return HttpServer(app, settings.listen.http, insecure=settings.insecure, tls=tls.http("http"), gate=plane.gate)
-
-
-def _not_ready(controllers: list[Controller]) -> list[str]:
-    """Name every controller that fails now, and those that have to run before anything can be served."""
-    needed = {"allocate", "publish", "weigh"}
-    return [
-        f"{c.name}: {c.problem or 'has not run yet'}"
-        for c in controllers
-        if c.problem or (c.name in needed and not c.ready)
-    ]
 
 
 @asynccontextmanager
@@ -281,7 +272,7 @@ async def running(settings: Settings, set_level: Callable[[str], str]) -> AsyncI
         admin = Admin(plane.picture(), plane.desk, smart, set_level)
         try:
             tls = facts.tls(settings)
-            http = _http(plane, smart, lambda: _not_ready(controllers), tls)
+            http = _http(plane, smart, lambda: not_ready(controllers, _NEEDED), tls)
             await plane.ads.start(settings.listen.xds, tls.grpc("xds"))
             stack.push_async_callback(plane.ads.stop)
             sam = sam_service(plane.subnet_desk)

@@ -3,6 +3,7 @@
 Knows when to run a step again. Does not know what a step does.
 """
 
+from collections.abc import Container, Iterable
 from typing import Protocol
 
 import structlog
@@ -68,3 +69,12 @@ class Controller:
         self.ready, self.problem = True, None
         metrics.CONTROLLER_SECONDS.labels(self.name).observe(self._clock.now() - started)
         return True
+
+
+def not_ready(controllers: Iterable[Controller], needed: Container[str]) -> list[str]:
+    """Name every controller that fails now, and of the needed ones those that have not run yet."""
+    return [
+        f"{c.name}: {c.problem or 'has not run yet'}"
+        for c in controllers
+        if c.problem or (c.name in needed and not c.ready)
+    ]
