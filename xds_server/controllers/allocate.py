@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 
 from xds_server import metrics
 from xds_server.controllers.granting import Round, let_go
+from xds_server.controllers.strays import Strays
 from xds_server.controllers.waking import newer_or_due
 from xds_server.decisions.allocation import Occupancy, Usage
 from xds_server.decisions.lifecycle import Event, follow
@@ -35,6 +36,7 @@ class Allocate:
         self._plan = plan
         self._clock = clock
         self._occupancy: Occupancy | None = None
+        self._strays = Strays()
         self._seen = (-1, -1, -1)
         self.pools: Watchable[tuple[PoolReport, ...]] = Watchable(())
 
@@ -66,7 +68,9 @@ class Allocate:
     async def _rebuilt(self) -> Occupancy:
         plan = self._plan.value
         if self._occupancy is None or self._occupancy.plan is not plan:
-            self._occupancy = Occupancy(plan, [(held.pool, held.block) for held in await self._ledger.held()])
+            held = await self._ledger.held()
+            self._occupancy = Occupancy(plan, [(h.pool, h.block) for h in held])
+            self._strays.seek(plan, held)
         return self._occupancy
 
     def _cooled_at(self, allocation: Allocation) -> float:
@@ -115,7 +119,10 @@ class Allocate:
 
     def _report(self, occupancy: Occupancy) -> None:
         tally = self._ledger.tally
-        reports = pool_reports(occupancy, tally.cooling_addresses, tally.bandwidth_of_pool_mbps, tally.subnets_of_pool)
+        outside = self._strays.count(self._ledger.allocations.value)
+        reports = pool_reports(
+            occupancy, tally.cooling_addresses, tally.bandwidth_of_pool_mbps, tally.subnets_of_pool, outside
+        )
         if reports == self.pools.value:
             return
         self.pools.set(reports)

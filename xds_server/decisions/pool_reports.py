@@ -15,14 +15,19 @@ def pool_reports(
     cooling: Mapping[tuple[str, int], int],
     bandwidth_mbps: Mapping[str, float],
     subnets: Mapping[str, int],
+    outside: Mapping[str, int],
 ) -> tuple[PoolReport, ...]:
-    """Return one report per pool of the plan; ``cooling``: addresses by pool and IP version."""
+    """Return one report per pool of the plan; ``cooling``: addresses by pool and IP version.
+
+    ``outside``: subnets by pool that lie in none of its prefixes.
+    """
     return tuple(
         PoolReport(
             pool,
             _families(pool, occupancy, cooling),
             bandwidth_mbps.get(pool.name, 0.0),
             subnets.get(pool.name, 0),
+            outside.get(pool.name, 0),
         )
         for pool in occupancy.plan.pools
     )

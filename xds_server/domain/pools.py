@@ -31,9 +31,13 @@ class FamilyReport:
 
 @dataclass(frozen=True, slots=True)
 class PoolReport:
-    """One pool at one moment; ``families`` has the pool's main IP version (4, if it has any) first."""
+    """One pool at one moment; ``families`` has the pool's main IP version (4, if it has any) first.
+
+    ``outside``: those of its ``subnets`` that lie in none of its prefixes, because the plan changed.
+    """
 
     pool: Pool
     families: tuple[FamilyReport, ...]
     bandwidth_used_mbps: float
     subnets: int
+    outside: int

@@ -116,7 +116,10 @@ class FamilyBody(BaseModel):
 
 
 class PoolBody(BaseModel):
-    """A pool; its figures are those of its main IP version, ``families`` has all."""
+    """A pool; its figures are those of its main IP version, ``families`` has all.
+
+    ``outside``: those of its subnets that lie in none of its prefixes any more.
+    """
 
     name: str
     prefixes: list[str]
@@ -132,6 +135,7 @@ class PoolBody(BaseModel):
     bandwidth_mbps: float
     bandwidth_used_mbps: float
     subnets: int
+    outside: int
     cool_down_s: float
     families: list[FamilyBody]
 
@@ -202,6 +206,7 @@ def pool_body(report: PoolReport) -> PoolBody:
         bandwidth_mbps=pool.bandwidth_mbps,
         bandwidth_used_mbps=report.bandwidth_used_mbps,
         subnets=report.subnets,
+        outside=report.outside,
         cool_down_s=pool.cool_down_s,
         families=families,
     )

@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.fakes.clock import ManualClock, settle
 from tests.fakes.front_ends import FakeFrontEnds
@@ -13,6 +14,7 @@ from xds_server import metrics
 from xds_server.domain.names import SubnetId
 from xds_server.domain.subnets import Block, Phase
 from xds_server.ports import Batch, Document, Held
+from xds_server.servers.subnet_words import pool_body
 from xds_server.state.waiting import Refused
 
 
@@ -49,6 +51,28 @@ async def test_a_new_plan_is_used_at_once():
         assert metrics.REGISTRY.get_sample_value("xds_subnet_exhausted_total", {"reason": "exhausted"})
         sam.plan.set(plan(pool("10.0.0.0/29"), pool("10.1.0.0/29", name="more")))
         assert str((await sam.desk.request(wish(), None, 5.0)).blocks[0]) == "10.1.0.0/29"
+
+
+async def test_a_prefix_dropped_in_use_is_told():
+    """Who lies outside stays, is warned of by pool and prefix, once, and counted with the pool until it is gone."""
+    clock, whole = ManualClock(), plan(pool("10.0.0.0/29", "10.1.0.0/29"))
+    async with running(MemoryStore(), clock, whole) as sam:
+        first, second = [await sam.desk.request(wish(), None, 5.0) for _ in range(2)]
+        assert [report.outside for report in sam.desk.pools] == [0]
+        with capture_logs() as logged:
+            sam.plan.set(plan(pool("10.1.0.0/29")))
+            await sam.until(lambda: sam.desk.pools[0].outside == 1)
+            sam.plan.set(plan(pool("10.1.0.0/29", bandwidth_mbps=5.0)))
+            await sam.until(lambda: sam.desk.pools[0].pool.bandwidth_mbps == 5.0)
+        assert [(e["pool"], e["prefixes"], e["subnets"]) for e in logged if "outside" in e["event"]] == [
+            ("zone-a", ["10.0.0.0/29"], 1)
+        ]
+        assert pool_body(sam.desk.pools[0]).outside == 1
+        await sam.desk.release(first.id, "test")
+        await sam.phase(first.id, Phase.COOLING)
+        await clock.advance(121.0)
+        await sam.until(lambda: sam.desk.pools[0].outside == 0)
+        assert second.id in sam.ledger.allocations.value
 
 
 async def test_cool_down_survives_a_restart():
