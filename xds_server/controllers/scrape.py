@@ -103,7 +103,7 @@ class Scrape:
         now = self._clock.now()
         deltas = [known.delta for known in self._known.values() if known.delta is not None]
         # a sample belongs to the moment its tick began: how long the slowest node took must not bend the time axis
-        samples = merge(fresh(deltas, now, self._options.stale_ticks * interval_s), at_s, interval_s)
+        samples = merge(fresh(deltas, at_s, self._options.stale_ticks * interval_s), at_s, interval_s)
         await self._clock.sleep(0)  # merging many large nodes takes milliseconds: let streams go on in between
         self._history.append(self._completed(samples))
         self._tell_ages(deltas, now)

@@ -16,7 +16,7 @@ from xds_server.domain.names import EndpointKey, NodeId
 from xds_server.domain.telemetry import COUNTERS, FIELDS, LATENCY_BOUNDS_MS, CounterPage, Samples
 
 ABSURD_PER_S: Final = 1e8
-"""No endpoint gets that many attempts per second from one Envoy: such a row is a broken page and tells nothing."""
+"""No endpoint gets that many attempts per second, or has that many in flight, from one Envoy: a broken page."""
 _BUCKETS: Final = len(LATENCY_BOUNDS_MS) + 1
 _WIDTH: Final = len(COUNTERS) + _BUCKETS + 1
 
@@ -61,7 +61,7 @@ def between(previous: CounterPage, current: CounterPage) -> Delta | None:
         counts[:, -1] = np.where(reset, sums, np.maximum(sums - previous.latency_sum_ms[before], 0.0))
     active = current.active[rows]
     sane = np.isfinite(counts).all(axis=1) & (counts >= 0).all(axis=1) & np.isfinite(active) & (active >= 0)
-    sane &= counts[:, :-1].max(axis=1, initial=0.0) <= ABSURD_PER_S * max(elapsed_s, 1.0)
+    sane &= (counts[:, :-1].max(axis=1, initial=0.0) <= ABSURD_PER_S * max(elapsed_s, 1.0)) & (active <= ABSURD_PER_S)
     keys = current.keys
     if len(rows) < len(keys) or not sane.all():
         keys = tuple(keys[r] for r in rows[sane])

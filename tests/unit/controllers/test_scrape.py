@@ -94,6 +94,24 @@ async def test_capacity_is_inferred_with_the_services_concurrency():
     assert np.isnan(room.history.samples.value.column("kappa")[0])
 
 
+async def test_a_node_that_hangs_for_ticks_does_not_silence_the_others():
+    """What was read in this tick speaks in it, however long its slowest node took."""
+    room = Room("good", "slow")
+    room.serve("good", 10)
+    room.serve("slow", 0)
+    await room.tick()
+    room.serve("good", 10)
+    hangs = room.source.stall("slow")
+    async with asyncio.TaskGroup() as group:
+        ticking = group.create_task(room.tick())
+        while room.source.reads.count(NodeId("slow")) < 2:
+            await settle()
+        await room.clock.advance(4 * 5.0)
+        assert not ticking.done()
+        hangs.set()
+    assert room.rps() == pytest.approx(2.0)
+
+
 async def test_one_failing_node_is_its_own_problem():
     """Its failure is counted by reason and shown; the others' samples go on."""
     room, before = Room("good", "bad"), failures("status")

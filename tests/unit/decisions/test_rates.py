@@ -101,6 +101,12 @@ def test_absurd_numbers_tell_nothing_and_do_not_spread(bad):
     assert value(samples, key("a2"), "requests") == 5
 
 
+def test_an_absurd_crowd_in_flight_tells_nothing():
+    """Requests in flight are believed up to the same bound: one liar must not make an endpoint look hung."""
+    pages = [page("n1", at_s, {"a1": {"active": active}, "a2": {}}) for at_s, active in ((0.0, 1), (5.0, 9e18))]
+    assert sample_of(tuple(pages)).keys == (key("a2"),)
+
+
 def test_percentiles_are_taken_of_the_merged_histogram():
     """The mean of two nodes' percentiles would be 51 ms here; nine of ten attempts were below 2 ms."""
     pages = [
