@@ -95,7 +95,7 @@ class Player:
     # ---- what the client says
 
     async def _ask(self, side: Side, kind: ResourceType, step: Step) -> None:
-        await side.ask(kind, _names(step), step.options)
+        await side.ask(kind, step.words, step.options)
 
     async def _forget(self, side: Side, kind: ResourceType, step: Step) -> None:
         await side.forget(kind, step.words, step.options)
@@ -254,12 +254,3 @@ def _put(request: pb.ChangeRequest, world: World, thing: Thing) -> None:
     if thing.ttl_s is not None:
         put.ttl.FromMilliseconds(round(thing.ttl_s * 1000))
     world.put(thing, body.value)
-
-
-def _names(step: Step) -> list[str]:
-    """Return the names of an ``ask``; ``90000*name`` stands for so many names with numbers behind them."""
-    names: list[str] = []
-    for word in step.words:
-        number, star, name = word.partition("*")
-        names += [f"{name}{i:06d}" for i in range(int(number))] if star and number.isdigit() else [word]
-    return names

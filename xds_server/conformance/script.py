@@ -36,6 +36,7 @@ _THING: Final = re.compile(
     r"(?:(?P<kind>[a-z]+):)?(?P<name>[^=:]+)=(?P<content>\d+)(?:>(?P<reference>[^~+]+))?(?:~(?P<ttl>\d+))?"
     r"(?:\+(?P<padding>\d+))?"
 )
+_MANY: Final = re.compile(r"(?P<number>\d+)\*(?P<name>[^=]+)(?P<rest>.*)")
 _PREFIX: Final = re.compile(r"(sotw|delta|neighbour|twin|stranger|" + "|".join(KINDS) + r"): ")
 
 
@@ -168,7 +169,15 @@ def step(line: str) -> Step:
     verb, *words = said.split()
     if verb not in VERBS:
         raise BadScript(f"{verb!r} is no verb; use one of {', '.join(sorted(VERBS))}")
-    return Step(line, verb, tuple(words), tuple(options), dialect, who, kind)
+    return Step(line, verb, tuple(one for word in words for one in _spread(word)), tuple(options), dialect, who, kind)
+
+
+def _spread(word: str) -> list[str]:
+    """Return the word; for ``500*name=1`` so many, numbered behind the name."""
+    found = _MANY.fullmatch(word)
+    if found is None:
+        return [word]
+    return [f"{found['name']}{i:06d}{found['rest']}" for i in range(int(found["number"]))]
 
 
 def thing(word: str, default: ResourceType) -> Thing:

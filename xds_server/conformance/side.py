@@ -58,7 +58,7 @@ class Side:
             fields = {"version_info": book.version if book.nonces else "", "response_nonce": nonce} | fields
             names = book.listed()
         url, bent = self._bent(book, options)
-        names = list(names)
+        names = list(names) * (2 if "twice" in options else 1)
         self._tell(f"client {kind.short} {' '.join(names[:8])}{'...' if len(names) > 8 else ''} {_told(fields | bent)}")
         await self.talk(anonymous="as nobody" in options).say(url, *names, **(fields | bent))
 

@@ -58,6 +58,7 @@ def test_things_and_absences() -> None:
     assert (made.kind, made.name, made.content, made.reference) == (RDS, "r", 2, "c")
     assert (made.ttl_s, made.padding) == (3.0, 40)
     assert thing("a/b=1", EDS).kind is EDS
+    assert step("set 2*r=1 -x").words == ("r000000=1", "r000001=1", "-x")
     assert is_absent("-a")
     assert is_absent("cds:-a")
     assert absent("cds:-a", EDS) == (CDS, "a")
