@@ -1,4 +1,4 @@
-"""xdsctl, looking: status, nodes, services, endpoints, select, explain, history, diff, model.
+"""xdsctl, looking: status, nodes, services, endpoints, select, explain, why-not, history, diff, model.
 
 Knows what a person asks and how it is laid out. Does not change anything.
 """
@@ -159,6 +159,27 @@ def explain(session: Session, service: Service, endpoint: Endpoint) -> None:
     """
     answer = session.ask(session.admin.Explain, pb.ExplainRequest(service=service, endpoint=endpoint))
     session.show(answer, lambda: Group(tables.weights([answer.endpoint]), Text(), tables.reasons(answer.reason)))
+
+
+@command(app, "why-not")
+def why_not(session: Session, service: Service) -> None:
+    """Print why endpoints get no traffic: for each of weight 0 the tree of because.
+
+    Example: xdsctl why-not checkout
+    """
+    found = session.ask(session.admin.ListEndpoints, pb.ListEndpointsRequest(service=service)).endpoints
+    answers = [
+        session.ask(session.admin.Explain, pb.ExplainRequest(service=service, endpoint=e.id))
+        for e in found
+        if not e.weight
+    ]
+
+    def draw() -> Group:
+        calm = Text(f"every endpoint of {service} gets traffic" if found else f"{service} has no endpoint")
+        table = tables.weights([a.endpoint for a in answers]) if answers else calm
+        return Group(table, *(tables.reasons(a.reason) for a in answers))
+
+    session.show({"without_traffic": [plain(a) for a in answers]}, draw)
 
 
 @command(app, "history")

@@ -174,8 +174,3 @@ def explain(table: WeightTable, endpoint: EndpointId) -> Reason:
     law = step("guardrail", *step("solution", *score)) if table.weights[row] else score
     weight = float(table.weights[row])
     return Reason("weight", weight, f"of {FAIR} = fair share", word or "control law", (*step("pin"), *law))
-
-
-def why_not(table: WeightTable) -> tuple[Reason, ...]:
-    """Return one reason tree for each endpoint that gets no traffic."""
-    return tuple(explain(table, e) for e, weight in zip(table.endpoints, table.weights, strict=True) if weight == 0)

@@ -49,7 +49,9 @@ class Odds:
         """Work out the odds; raises NothingToSelect when no endpoint is available."""
         available = table.available
         if not available.any():
-            raise NothingToSelect(f"service {table.service} has no available endpoint; `why-not` says why")
+            raise NothingToSelect(
+                f"service {table.service} has no available endpoint; `xdsctl why-not {table.service}` says why"
+            )
         score = np.clip(np.nan_to_num(table.score[available]), 1e-6, 1.0)
         sure = np.clip(np.nan_to_num(table.confidence[available]), 0.0, 1.0)
         odds = score ** (FLATTEST + (SHARPEST - FLATTEST) * sure.mean())

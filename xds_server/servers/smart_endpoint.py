@@ -69,7 +69,7 @@ class SmartEndpoints:
 def _nobody(service: Service) -> str:
     if not service.endpoints:
         return f"{service.name} has no endpoint; register one, or request a subnet where they come from subnets"
-    return f"no endpoint of {service.name} may get traffic now; `xdsctl endpoints {service.name}` says why"
+    return f"no endpoint of {service.name} may get traffic now; `xdsctl why-not {service.name}` says why"
 
 
 def _tree(reason: Reason) -> dict[str, object]:

@@ -12,6 +12,7 @@ from xds_server.cli.ctl import app
 EVERY = [
     ("status",), ("nodes",), ("services",), ("endpoints",), ("weights", "get"), ("policy", "get", "checkout"),
     ("select", "checkout", "-n", "vn-a"), ("subnets", "status"), ("subnets", "pools"), ("explain", "checkout", "a1"),
+    ("why-not", "checkout"), ("why-not", "nat"),
     ("history",), ("model",), ("top", "--once"), ("weights", "unpin", "checkout", "a1"),
 ]  # fmt: skip
 
@@ -57,6 +58,19 @@ def test_tables_show_weight_beside_load(xdsctl):
     """One line tells weight and share, observed rate and share."""
     line = next(line for line in xdsctl("weights", "get", "checkout").stdout.splitlines() if " a1 " in line)
     assert line.split()[:6] == ["checkout", "a1", "1333", "66.6%", "60.0", "60.0%"]
+
+
+def test_why_not_tells_of_those_without_traffic_only(xdsctl):
+    """The endpoint of weight 0 is there with its reason; the others are not."""
+    shown = json.loads(xdsctl("why-not", "checkout", "-o", "json").stdout)["without_traffic"]
+    idle = [
+        e["id"]
+        for e in json.loads(xdsctl("endpoints", "checkout", "-o", "json").stdout)["endpoints"]
+        if not e["weight"]
+    ]
+    assert [one["endpoint"]["id"] for one in shown] == idle != []
+    assert shown[0]["reason"]["why"]
+    assert "nat has no endpoint" in xdsctl("why-not", "nat").stdout
 
 
 def test_status_tells_who_is_behind_and_why(xdsctl):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.fakes.law import ClosedLoop, pin, service, sighting
-from xds_server.decisions.explain import FALL, FLOOR, RISE, STEADY, explain, why_not
+from xds_server.decisions.explain import FALL, FLOOR, RISE, STEADY, explain
 from xds_server.domain.names import EndpointId
 from xds_server.domain.policy import Thresholds
 
@@ -59,7 +59,7 @@ def test_excluded_endpoint_tells_why_not():
     for _ in range(3):
         run.decide(sighting(run.now_s, np.full(4, 50.0), 10.0, np.array([0.9, 0, 0, 0])))
         run.now_s += 1
-    (tree,) = why_not(run.tables[-1])
+    tree = explain(run.tables[-1], EndpointId("e0"))
     assert (tree.value, tree.why) == (0, "error rate 0.900 is above 0.1")
     assert tree.find("error rate").value == pytest.approx(0.9)
 
