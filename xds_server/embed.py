@@ -6,7 +6,7 @@ resources come from.
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Self
@@ -16,6 +16,8 @@ from google.protobuf.message import Message
 
 from xds_server.domain.access import Access
 from xds_server.domain.limits import Limits
+from xds_server.domain.load_report import LoadReport
+from xds_server.domain.names import NodeId
 from xds_server.domain.resource import TYPES, Resource
 from xds_server.resources.encode import NotServed, encode
 from xds_server.resources.payloads import MalformedPayload, opened
@@ -122,10 +124,8 @@ class XdsServer:
     ) -> None:
         clocks = Clocks(now=time.monotonic, wall=time.time)
         gate = Gate(Watchable(Access(bound=False)))  # which node a client may be is ``group_of``'s to say
-        more = (
-            LoadReporting(gate.admit_node, time.time).handler(),
-            ClientStatus(lambda: self.ads, cache.groups).handler(),
-        )
+        self._reports = LoadReporting(gate.admit_node, time.time)
+        more = (self._reports.handler(), ClientStatus(lambda: self.ads, cache.groups).handler())
         self.ads = AdsServer(cache.groups, group_of=group_of, clocks=clocks, limits=limits, more=more, gate=gate)
         self._listen = listen
         self._credentials = credentials
@@ -139,6 +139,10 @@ class XdsServer:
     def nodes(self) -> dict[str, NodeStatus]:
         """Return every node that is, or within five minutes was, connected: group, streams, and status per type."""
         return self.ads.nodes()
+
+    def load_reports(self) -> Mapping[NodeId, LoadReport]:
+        """Return the latest load report of every node that sends them (LRS), as (cluster, endpoint) counts."""
+        return self._reports.latest
 
     async def __aenter__(self) -> Self:
         """Open the port and serve."""
