@@ -165,6 +165,11 @@ def _nack_noted(memory: Memory, request: Any) -> Iterable[Any]:
     return [request]
 
 
+def _only_the_first(memory: Memory, response: Any) -> Iterable[Any]:
+    memory.count += 1
+    return [response] if memory.count == 1 else []
+
+
 def _no_heartbeat(_memory: Memory, response: Any) -> Iterable[Any]:
     empty = _is_delta(response) and response.resources and not any(r.HasField("resource") for r in response.resources)
     return [] if empty else [response]
@@ -189,6 +194,7 @@ FAULTS = {
     "wants the node in every request": Fault(("node-once",), request=_node_wanted_always),
     "ends the stream at an unknown type": Fault(("unknown-type",), request=_unknown_type_ends_it),
     "lets a NACK of one type stop all": Fault(("nack-of-one-type", "nack-then-newer"), _nack_noted, _deaf_after_nack),
+    "says one thing and no more": Fault(("storm", "one-more-name"), response=_only_the_first),
     "sends no heartbeats": Fault(("heartbeats-spare-others",), response=_no_heartbeat),
 }
 

@@ -64,7 +64,7 @@ class Talk:
         try:
             while (response := await self.call.read()) is not aio.EOF:
                 self._responses.put_nowait(response)
-        except aio.AioRpcError:
+        except (aio.AioRpcError, aio.UsageError, aio.InternalError):
             pass  # the call itself knows how it ended
         self._responses.put_nowait(None)
 
@@ -84,7 +84,7 @@ class Talk:
         """Send these bytes. What the server makes of them is heard by reading."""
         try:
             await self.call.write(raw)
-        except (aio.AioRpcError, asyncio.InvalidStateError):
+        except (aio.AioRpcError, aio.UsageError, aio.InternalError, asyncio.InvalidStateError):
             return  # it has ended; whoever reads learns how
 
     async def hear(self, deadline_s: float = DEADLINE_S) -> Any:
