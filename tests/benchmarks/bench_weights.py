@@ -18,8 +18,8 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.fakes.clock import ManualClock
+from tests.fakes.queueing import delay_s
 from xds_server.controllers.weigh import Sources, WeighStep
-from xds_server.decisions.capacity import delay_s
 from xds_server.decisions.explain import explain
 from xds_server.decisions.selection import chooser
 from xds_server.domain.forecast import CHANNELS, HORIZON, QUANTILES, ForecastBatch

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from xds_server.decisions.capacity import delay_s
+from tests.fakes.queueing import delay_s
 from xds_server.decisions.roster import Outlook, Roster, Sighting, roster_of
 from xds_server.decisions.weighting import LawState, Picture, decide
 from xds_server.domain.names import EndpointId, ServiceName

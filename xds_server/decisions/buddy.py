@@ -38,11 +38,6 @@ class Buddy:
         return len(self._held)
 
     @property
-    def free_blocks(self) -> int:
-        """Return into how many blocks the free addresses are split."""
-        return sum(len(bases) for bases in self._free)
-
-    @property
     def largest_free(self) -> Block | None:
         """Return the largest free block, the lowest of equals."""
         if not self._filled:

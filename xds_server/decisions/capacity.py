@@ -1,6 +1,6 @@
 """Capacity: how many requests/s an endpoint could serve, inferred from how many it serves and how long they take.
 
-Knows one queue formula, Sakasegawa's M/G/c, forwards and backwards (docs/weights.md §2.1), and how to smooth what it
+Knows one queue formula, Sakasegawa's M/G/c, as tables and backwards (docs/weights.md §2.1), and how to smooth what it
 yields. Does not know endpoints, weights, nor where rates and latencies come from.
 
 With rho = rate / kappa and s = c / kappa, the formula T = s (1 + (1 + cv^2)/2 rho^(sqrt(2(c+1)) - 1) / (c (1 - rho)))
@@ -85,25 +85,6 @@ def infer_capacity(rps: ArrayLike, latency_ms: ArrayLike, concurrency: ArrayLike
             kappa[rows] = np.where(rho > 0, rate[rows] / rho, c / seconds[rows])
     bounded: Floats = np.clip(kappa, LEAST_KAPPA, MOST_KAPPA)
     return bounded
-
-
-def delay_s(rate: ArrayLike, kappa: ArrayLike, concurrency: float, cv: float = 1.0) -> Floats:
-    """Return the mean time in seconds of a request at ``rate`` requests/s on capacity ``kappa``; arrays broadcast.
-
-    Above FULL the number of requests present grows linearly with the rate, with the slope it has there.
-    """
-    table = curve(concurrency, cv)
-    kappas = np.asarray(kappa, np.float64)
-    rho = np.asarray(rate, np.float64) / kappas
-    present = np.interp(rho, table.rho, table.occupancy) + np.maximum(rho - FULL, 0) * table.marginal[-1]
-    return np.asarray(concurrency / kappas * np.where(rho > 0, present / np.where(rho > 0, rho, 1), 1.0))
-
-
-def marginal_s(rate: ArrayLike, kappa: ArrayLike, concurrency: float, cv: float = 1.0) -> Floats:
-    """Return d(rate T)/d rate in seconds: the delay that one more request/s brings to all of them; arrays broadcast."""
-    table = curve(concurrency, cv)
-    kappas = np.asarray(kappa, np.float64)
-    return np.asarray(concurrency / kappas * np.interp(np.asarray(rate) / kappas, table.rho, table.marginal))
 
 
 def smooth(level: Floats, sample: Floats, evidence: ArrayLike = 1.0) -> Floats:

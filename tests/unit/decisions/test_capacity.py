@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from xds_server.decisions.capacity import FULL, curve, delay_s, infer_capacity, marginal_s, smooth
+from tests.fakes.queueing import delay_s, marginal_s
+from xds_server.decisions.capacity import FULL, curve, infer_capacity, smooth
 
 
 @pytest.mark.parametrize("concurrency", [1, 2, 4, 16, 200])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from xds_server.decisions.capacity import delay_s, marginal_s
+from tests.fakes.queueing import delay_s, marginal_s
 from xds_server.decisions.solve import LEAST_UTILISATION, equal_marginal_cost, rising_zero, solve
 from xds_server.domain.policy import Objective
 
