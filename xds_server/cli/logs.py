@@ -9,8 +9,8 @@ import sys
 import structlog
 
 
-def configure(level: str, form: str) -> None:
-    """Set up logging once. ``form``: text, json, or empty to choose by whether a person watches."""
+def configure(level: str, form: str | None) -> None:
+    """Set up logging once. ``form``: text, json, or None to choose by whether a person watches."""
     number = _number(level)
     logging.basicConfig(level=number, stream=sys.stderr, format="%(message)s")
     text = form == "text" or (not form and sys.stderr.isatty())

@@ -7,7 +7,7 @@ import asyncio
 import sys
 import typing
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 import yaml
@@ -43,8 +43,8 @@ def serve(
         str | None, typer.Option(help="Listen here for the SAM API and metrics.", show_default=False)
     ] = None,
     insecure: Annotated[bool, typer.Option(help="Allow addresses that others can reach, without TLS.")] = False,
-    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
-    log_format: Annotated[str, typer.Option(help="text or json; text when a person watches.")] = "",
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], typer.Option(help="What is logged.")] = "info",
+    log_format: Annotated[Literal["text", "json"] | None, typer.Option(help="Text when a person watches.")] = None,
 ) -> None:
     """Run the control plane until SIGTERM or Ctrl-C; SIGHUP reads the file again.
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
-from pydantic_settings import EnvSettingsSource
+from pydantic_settings import EnvSettingsSource, SettingsError
 
 from xds_server.config.document import Document, Location, UnreadableYaml, parse
 from xds_server.config.references import dangling, exposed
@@ -41,7 +41,7 @@ def load(path: Path | None, flags: Mapping[str, object] | None = None) -> Settin
     """
     source = str(path) if path else "configuration"
     document = _read(path, source)
-    environment = EnvSettingsSource(Settings)()
+    environment = _environment()
     merged = _merged(_merged(document.value, environment), flags or {})
     faults = [(at, text) for at, text in document.faults]
     settings = None
@@ -67,6 +67,14 @@ def _read(path: Path | None, source: str) -> Document:
         raise InvalidConfiguration(source, [f"cannot be read: {error}"]) from error
     except UnreadableYaml as error:
         raise InvalidConfiguration(source, [f"{error}"]) from error
+
+
+def _environment() -> Mapping[str, object]:
+    try:
+        return EnvSettingsSource(Settings)()
+    except SettingsError as error:
+        why = str(error.__cause__ or error)
+        raise InvalidConfiguration("environment", [f"{error}: a section is written as JSON there ({why})"]) from error
 
 
 def _merged(under: Mapping[str, object], over: Mapping[str, object]) -> dict[str, object]:

@@ -120,6 +120,13 @@ def test_an_unreadable_file_is_an_error_not_a_default(tmp_path):
     assert "cannot be read" in _faults(tmp_path / "absent.yaml")[0]
 
 
+def test_an_environment_that_is_no_json_is_a_fault(monkeypatch):
+    """A whole section may stand in one variable, as JSON; what is not names its field."""
+    monkeypatch.setenv("XDS_SERVER_SERVICES", "[")
+    with pytest.raises(InvalidConfiguration, match=r'field "services".*written as JSON'):
+        load(None)
+
+
 def test_flags_win_over_environment_over_file(write, monkeypatch):
     """The order of docs/surface.md: flags, then XDS_SERVER_*, then the file."""
     path = write("telemetry: {interval_s: 7}\nlisten: {xds: 127.0.0.1:1, admin: 127.0.0.1:2}")
