@@ -175,6 +175,32 @@ async def test_a_route_moves_without_losing_a_request(house: House) -> None:
     assert (await house.stats("cluster_manager.cluster_removed"))["cluster_manager.cluster_removed"] == 1
 
 
+async def test_a_route_that_moved_while_the_server_was_away(house: House) -> None:
+    """After a reconnect the moved route waits for its cluster, and the old cluster for the route: no request fails.
+
+    In delta, in whatever order Envoy asks; a SotW response cannot hold the old cluster, whose content nobody knows here.
+    """
+    moved = ResourceCache()
+    moved.replace("g", [cluster("y"), assignment("y", house.backend), listener(house.port), route("y")])
+    codes: list[int] = []
+    moving = asyncio.Event()
+
+    async def call(client: httpx.AsyncClient) -> None:
+        while not moving.is_set():
+            codes.append((await client.get(house.url)).status_code)
+
+    async with httpx.AsyncClient() as client, asyncio.TaskGroup() as tasks:
+        for _ in range(4):
+            tasks.create_task(call(client))
+        async with house.another_server(moved) as again:
+            await until(lambda: house.synced() and again.ads.acked("e1", CDS, "y") is not None)
+            served = len(codes)
+            await until(lambda: len(codes) > served + 50)
+            moving.set()
+    assert set(codes if house.delta else codes[-50:]) == {200}
+    assert (await house.stats("cluster_manager.cluster_removed"))["cluster_manager.cluster_removed"] == 1
+
+
 async def test_one_bad_cluster_among_many(house: House) -> None:
     """Scenario 29: 1 bad cluster of 20: the others get updates, it stays at its last good version, nothing storms."""
     many = [cluster(f"many-{i}") for i in range(19)]

@@ -30,12 +30,16 @@ class Plan:
 
 @dataclass(slots=True)
 class Planner:
-    """What planning looks at besides one subscription. ``delta``: the dialect; ``patient``: order may still wait."""
+    """What planning looks at besides one subscription. ``delta``: the dialect; ``patient``: order may still wait.
+
+    ``users_to_come``: the client has only just come back; it may yet ask for what uses the things it brought along.
+    """
 
     subs: Subscriptions
     look: Look
     delta: bool
     patient: bool = True
+    users_to_come: bool = False
 
     def plan(self, sub: Subscription, quarantine: Quarantine, trial: str | None = None) -> Plan:
         """Decide for every debt; drop those that need nothing. ``trial``: a suspect to be sent all the same."""
@@ -74,6 +78,8 @@ class Planner:
         if exists and held is not NEVER:
             return False  # held back without a last good version: the client keeps what it has
         wait = "" if held is NEVER else removal_waits(self.subs, sub.type, name)
+        if not wait and self.users_to_come and held is not NEVER and not held.body:
+            wait = "what may use it"
         if wait:
             plan.stays[name] = f"removal of {name} waits for {wait}"
         else:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from xds_server.domain.limits import Limits
-from xds_server.domain.resource import CDS, EDS, LDS, TYPES, Resource, ResourceType, Shelf
+from xds_server.domain.resource import CDS, EDS, LDS, RDS, TYPES, Resource, ResourceType, Shelf
 from xds_server.xds import rejection
 from xds_server.xds.messages import DeltaRequest, Heard, Push, Refused, Request, SotwRequest
 from xds_server.xds.ordering import sorted_by_rank
@@ -167,7 +167,7 @@ class Session:
     def _compose(self, sub: Subscription, now: float) -> Push | None:
         quarantine = self._look(sub.type)[1]
         waited = sub.held_since is not None and now - sub.held_since >= self._patience_s()
-        planner = Planner(self.subs, self._look, self._delta, patient=not waited)
+        planner = Planner(self.subs, self._look, self._delta, not waited, self._users_to_come(sub, now))
         plan = planner.plan(sub, quarantine)
         trial = None
         if not plan and not sub.due and not sub.flights and (quarantine.bad or sub.trials):
@@ -177,6 +177,14 @@ class Session:
         if not (plan or sub.due) or (plan.waits and self._unknown_stays(sub, plan)):
             return None
         return self._send(sub, plan, now, trial)
+
+    def _users_to_come(self, sub: Subscription, now: float) -> bool:
+        """Return whether a client that came back may still ask for listeners and routes that use its clusters."""
+        until = sub.began + self._limits.ack_hold_s
+        if not self._delta or sub.type.url != CDS.url or now >= until or {LDS.url, RDS.url} <= self.subs.keys():
+            return False
+        self.wake_at = min(self.wake_at, until)
+        return True
 
     def _patience_s(self) -> float:
         """Return how long a listener or route waits for clusters; a moment only, if nobody asked for any yet."""

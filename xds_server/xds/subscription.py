@@ -44,17 +44,18 @@ class Flight:
 class Subscription:
     """One type of one stream. Times are the session's; every field lives as long as the stream unless said otherwise.
 
-    ``seen``: the last change of the shelf folded in. ``debts``: name -> what the client holds, where that is not what
-    the shelf held then; emptied by pushes. ``flights``: unanswered pushes, oldest first. ``due``: the first request
-    waits for its answer. ``urgent``: a debt was asked for, so that it is not debounced; until the next push.
-    ``fresh``: the client came with nothing of this type, until its first push. ``refused``: name -> versions that this
-    client alone rejected, until it accepts one. ``trials``: suspects to be tried alone (name -> version).
-    ``recheck``: something besides debts changed (an answer, a verdict), so that it is worth looking again.
+    ``began``: when it was first asked for. ``seen``: the last change of the shelf folded in. ``debts``: name -> what
+    the client holds, where that is not what the shelf held then; emptied by pushes. ``flights``: unanswered pushes,
+    oldest first. ``due``: the first request waits for its answer. ``urgent``: a debt was asked for, so that it is not
+    debounced; until the next push. ``fresh``: the client came with nothing of this type, until its first push.
+    ``refused``: name -> versions that this client alone rejected, until it accepts one. ``trials``: suspects to be
+    tried alone (name -> version).
     """
 
     __slots__ = (
-        "acked_version", "debts", "due", "error", "flights", "fresh", "heartbeat_at", "held_since", "last_push",
-        "nonce", "refused", "seen", "sent_version", "shelf", "since", "trials", "type", "urgent", "waiting_for", "wish",
+        "acked_version", "began", "debts", "due", "error", "flights", "fresh", "heartbeat_at", "held_since",
+        "last_push", "nonce", "refused", "seen", "sent_version", "shelf", "since", "trials", "type", "urgent",
+        "waiting_for", "wish",
     )  # fmt: skip
 
     def __init__(self, shelf: Shelf, now: float) -> None:
@@ -70,7 +71,7 @@ class Subscription:
         self.refused: dict[str, tuple[str, ...]] = {}
         self.trials: dict[str, str] = {}
         self.nonce = self.sent_version = self.acked_version = self.error = self.waiting_for = ""
-        self.since = now
+        self.since = self.began = now
 
     @property
     def came_back(self) -> bool:

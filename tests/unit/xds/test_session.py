@@ -4,7 +4,7 @@ import pytest
 
 from tests.fakes.xds_world import Group, made
 from xds_server.domain.limits import Limits
-from xds_server.domain.resource import CDS, EDS, LDS, Resource
+from xds_server.domain.resource import CDS, EDS, LDS, RDS, Resource, ResourceType
 from xds_server.xds.messages import DeltaRequest, Heard, Push, Refused, SotwRequest
 from xds_server.xds.session import Session
 
@@ -134,3 +134,15 @@ def test_what_ends_a_stream_and_what_does_not() -> None:
     with pytest.raises(Refused, match="limit max_names") as many:
         one.receive(SotwRequest(EDS.url, frozenset("abc")), 0.0)
     assert (empty.value.code, many.value.code) == ("INVALID_ARGUMENT", "RESOURCE_EXHAUSTED")
+
+
+@pytest.mark.parametrize(("asks", "at"), [((LDS, RDS), 0.5), ((), 1.0)])
+def test_a_cluster_that_a_returning_client_may_still_use_stays(asks: tuple[ResourceType, ...], at: float) -> None:
+    """Gone meanwhile, it waits until listeners and routes were asked for, or a moment where they never are."""
+    one = session(Group(made(CDS, "y")), delta=True)
+    one.receive(DeltaRequest(CDS.url, held={"x": "1", "y": "1"}), 0.0)
+    assert one.pushes(0.0) == []
+    assert one.wake_at == 1.0
+    for kind in asks:
+        one.receive(DeltaRequest(kind.url, frozenset({"new"})), at)
+    assert [push.removed for push in one.pushes(at) if push.type is CDS] == [("x",)]
