@@ -13,7 +13,7 @@ from envoy.config.listener.v3 import listener_pb2
 from google.protobuf import json_format
 from grpc import aio
 
-from tests.fakes.xds_client import cluster, route
+from tests.fakes.xds_client import cluster, route, until
 from xds_server import ResourceCache, XdsServer
 from xds_server.domain.resource import EDS
 
@@ -97,7 +97,8 @@ async def test_a_grpc_client_follows_its_endpoints() -> None:
             async with asyncio.timeout(20):
                 caller.stdin.write(b"\n")
                 assert await caller.stdout.readline() == b"one\n"
-                assert {s.state for s in server.nodes()["grpc-1"].types.values()} == {"SYNCED", "NOT_REQUESTED"}
+                settled = {"SYNCED", "NOT_REQUESTED"}
+                await until(lambda: {s.state for s in server.nodes()["grpc-1"].types.values()} == settled)
                 cache.update("g", [endpoints(second)])
                 version = cache.groups.picture("g").shelf(EDS).all()[0].version
                 seen = server.ads.observations.revision
