@@ -151,13 +151,18 @@ class Nodes:
         return NOT_REQUESTED
 
 
+def state_of(sub: Subscription) -> State:
+    """Return a subscription's state."""
+    if sub.error:
+        return "NACKED"
+    if sub.flights or sub.due or sub.waiting_for or not sub.shelf.ready:
+        return "PENDING"
+    return "SYNCED"
+
+
 def status_of(sub: Subscription) -> TypeStatus:
     """Return a subscription's status; ``since`` on the session's clock."""
-    state: State = "SYNCED"
-    if sub.error:
-        state = "NACKED"
-    elif sub.flights or sub.due or sub.waiting_for or not sub.shelf.ready:
-        state = "PENDING"
+    state = state_of(sub)
     acked = sub.acked_version
     if state == "SYNCED" and not (sub.sent_version or sub.debts):
         acked = sub.shelf.version  # it came back holding everything: there was nothing to send
@@ -169,6 +174,6 @@ def count_out_of_sync(streams: Iterable[OpenStream]) -> None:
     behind = dict.fromkeys((kind.short for kind in TYPES.values()), 0)
     for stream in streams:
         for sub in stream.subscriptions():
-            behind[sub.type.short] += status_of(sub).state in {"PENDING", "NACKED"}
+            behind[sub.type.short] += state_of(sub) != "SYNCED"
     for short, number in behind.items():
         metrics.OUT_OF_SYNC.labels(short).set(number)
