@@ -204,7 +204,9 @@ async def test_select_answers_with_one_available_endpoint(fleet, stub):
         stub.SelectEndpoint(pb.SelectEndpointRequest(service="checkout")), grpc.StatusCode.NOT_FOUND, "offered to vn-a"
     )
     await _refused(
-        stub.SelectEndpoint(pb.SelectEndpointRequest(service="nat")), grpc.StatusCode.FAILED_PRECONDITION, "nat has no endpoint"
+        stub.SelectEndpoint(pb.SelectEndpointRequest(service="nat")),
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "nat has no endpoint",
     )
 
 
