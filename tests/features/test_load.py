@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import os
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -152,6 +153,39 @@ async def test_idle_streams_delay_nobody(serving: Start) -> None:
         assert asyncio.get_running_loop().time() - began < 0.5  # 0.1 on a machine of its own
     for wire in wires:
         await wire.close()
+
+
+async def test_a_rude_crowd_costs_others_little(serving: Start) -> None:
+    """Scenario 57, a fifth of it: streams opened and reset, and idle connections: counted, survived, and let go."""
+    cache, server = await serving(max_streams=100)
+    refused = metrics.ADMISSION_REJECTED.labels("streams")._value
+    counted, files = refused.get(), open_files()
+    loop = asyncio.get_running_loop()
+    async with client_of(server.port) as client:
+        talk = client.ads(delta=True)
+        await talk.say(EDS, "a")
+        await talk.answer(await talk.hear())
+        idle = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(400)]
+        wires = [await Wire.to(server.port) for _ in range(10)]
+        began, used = loop.time(), time.process_time()
+        for wire in wires:
+            for _ in range(100):
+                wire.reset(wire.open())
+        lingering = [(wire, wire.open()) for wire in wires for _ in range(100)]
+        cache.update("g", [assignment("a", 81)])
+        await talk.answer(await talk.hear())
+        assert loop.time() - began < 2.0
+        await until(lambda: refused.get() > counted, "nobody was refused")
+        for wire, stream in lingering:
+            wire.reset(stream)
+        await until(lambda: server.ads._door._inside == 1, "streams that were reset stay")
+        assert time.process_time() - used < 4.0  # the client's part included: 2 ms a stream
+        assert open_files() <= files + 2 * (len(idle) + len(wires)) + 16
+        for wire in wires:
+            await wire.abort()
+        for _, writer in idle:
+            writer.close()
+    await until(lambda: open_files() <= files + 4, "connections stay open")
 
 
 @pytest.mark.parametrize("delta", [False, True])

@@ -74,7 +74,8 @@ def _delta_heartbeat(resource: Resource) -> bytes:
 class Framer:
     """Joins pushes of one dialect. ``understands_ttl``: a SotW client that takes resources with a time to live.
 
-    The last response of each type is kept but for its nonce: streams of a group mostly want the same.
+    The last response of each type is kept, with its nonce and without: streams of a group mostly want the same, and
+    those that came together have told their nonces alike, so that 1,000 of them hold one copy of 3 MB.
     """
 
     def __init__(self, *, delta: bool, understands_ttl: bool = False) -> None:
@@ -83,10 +84,17 @@ class Framer:
         self._frame = _delta if delta else _sotw_with_ttl if understands_ttl else _sotw
         self._key = self._frame.__name__
         self._joined: dict[str, tuple[tuple[str, tuple[str, ...]], tuple[Resource, ...], bytes]] = {}
+        self._whole: dict[str, tuple[str, bytes, bytes]] = {}  # the nonce, what it was put to, the response
 
     def join(self, push: Push) -> bytes:
         """Return the (Delta)DiscoveryResponse."""
-        return self._without_nonce(push) + field(5, push.nonce.encode())
+        joined = self._without_nonce(push)
+        kept = self._whole.get(push.type.url)
+        if kept is not None and kept[0] == push.nonce and kept[1] is joined:
+            return kept[2]
+        whole = joined + field(5, push.nonce.encode())
+        self._whole[push.type.url] = push.nonce, joined, whole
+        return whole
 
     def _without_nonce(self, push: Push) -> bytes:
         if push.heartbeats:

@@ -130,6 +130,7 @@ class Stream:
         try:
             while (raw := await self._context.read()) is not grpc.aio.EOF:
                 self._receive(raw)
+                del raw  # with 1,000 names 40 KB, for as long as the client says nothing more
             self.stop(Refused("OK", "the client has finished"))
         except Refused as refusal:
             self.stop(refusal)

@@ -6,6 +6,7 @@ A request is one of two dialects: state of the world (SotW) or delta. A push ans
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import NamedTuple
 
 from xds_server.domain.resource import Resource, ResourceType
 
@@ -38,8 +39,7 @@ class DeltaRequest:
 Request = SotwRequest | DeltaRequest
 
 
-@dataclass(frozen=True, slots=True)
-class Push:
+class Push(NamedTuple):
     """One response. ``removed`` is told in delta only; ``heartbeats`` renew a time to live and carry no body.
 
     ``endpoints``: load assignments that must come again, because their cluster changed, on whichever other stream the

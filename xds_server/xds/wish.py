@@ -47,7 +47,7 @@ class Wish:
         old_names, old_wildcard = self.names, self.wildcard
         self.names, self.wildcard = names, wildcard
         return Shift(
-            asked=names - old_names,
+            asked=names - old_names if old_names else names,
             everything=wildcard and not old_wildcard,
             narrowed=(old_wildcard and not wildcard) or not old_names <= names,
         )

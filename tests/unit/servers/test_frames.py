@@ -72,3 +72,14 @@ def test_empty_responses() -> None:
     """An empty response still says its type and nonce."""
     parsed = discovery_pb2.DiscoveryResponse.FromString(Framer(delta=False).join(Push(EDS, "1", "v")))
     assert parsed == discovery_pb2.DiscoveryResponse(version_info="v", type_url=EDS.url, nonce="1")
+
+
+def test_streams_that_count_alike_share_one_response() -> None:
+    """The same push under the same nonce is one object; under another nonce, or with other content, it is not."""
+    framer = Framer(delta=True)
+    one = framer.join(PUSH)
+    assert framer.join(PUSH._replace(resources=(PLAIN, MORTAL))) is one
+    other = discovery_pb2.DeltaDiscoveryResponse.FromString(framer.join(PUSH._replace(nonce="2")))
+    assert other.nonce == "2"
+    changed = discovery_pb2.DeltaDiscoveryResponse.FromString(framer.join(PUSH._replace(resources=(PLAIN,))))
+    assert (changed.nonce, len(changed.resources)) == ("nonce", 1)
