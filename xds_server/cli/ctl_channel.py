@@ -3,9 +3,9 @@
 Knows three PEM files. Does not know any call.
 """
 
-from dataclasses import astuple, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import grpc
 import typer
@@ -35,10 +35,6 @@ class Trust:
     cert: Path | None = None
     key: Path | None = None
 
-    def or_else(self, other: "Trust") -> "Trust":
-        """Return these files, and the other's where one is not named."""
-        return Trust(self.ca or other.ca, self.cert or other.cert, self.key or other.key)
-
 
 @dataclass(frozen=True, slots=True)
 class Whole:
@@ -46,6 +42,10 @@ class Whole:
 
     server: str | None = None
     trust: Trust = Trust()
+
+    def given(self) -> dict[str, Any]:
+        """Return every option by its name, None where it was left out."""
+        return {"server": self.server, **asdict(self.trust)}
 
 
 def opened(server: str, trust: Trust) -> grpc.Channel:

@@ -136,9 +136,12 @@ def command(
         @functools.wraps(function)
         def run(ctx: typer.Context, server: str | None, output: Output, **wishes: Any) -> None:
             order = {option: wishes.pop(option) for option in _ORDER} if changes else {}
-            trust = Trust(**{option: wishes.pop(option) for option in files})
             whole: Whole = ctx.find_root().obj
-            session = Session(server or whole.server or DEFAULT_SERVER, output, order, trust.or_else(whole.trust))
+            mine = {"server": server, **{option: wishes.pop(option) for option in files}}
+            typed = {option: value for option, value in mine.items() if _typed(ctx, option)}
+            # what was typed after the command wins, then what stands before it, then the command's environment
+            choice = mine | {o: v for o, v in whole.given().items() if v is not None} | typed
+            session = Session(choice.pop("server") or DEFAULT_SERVER, output, order, Trust(**choice))
             try:
                 function(session, **wishes)  # type: ignore[call-arg]  # Typer calls with what the signature below says
             except KeyboardInterrupt:
@@ -173,6 +176,12 @@ _EVERYWHERE = (
     inspect.Parameter("server", _KEYWORD, default=None, annotation=Server),
     inspect.Parameter("output", _KEYWORD, default=Output.TABLE, annotation=_Output),
 )
+
+
+def _typed(ctx: typer.Context, option: str) -> bool:
+    """Return whether an option was typed, and not taken from the environment or a default."""
+    source = ctx.get_parameter_source(option)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def _user() -> str:

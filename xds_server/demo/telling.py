@@ -134,7 +134,7 @@ def _lines(stage: Stage) -> str:
         ctl += f" --server {listen['admin']}"
     wish = '{"service": "nat", "num_ips": 4, "bandwidth_mbps": 100, "security_profile": "web", "location": "z1"}'
     lines = (
-        ("the console", f"http://{listen['http']}/"),
+        ("what HTTP offers", f"http://{listen['http']}/"),
         (
             "a request through a sidecar",
             f"curl -s -H 'host: {checkout['domains'][0]}' http://{sidecar}:{checkout['listen_port']}/",

@@ -244,3 +244,17 @@ def test_nobody_there_is_told_plainly():
     assert done.exit_code == 1
     assert "cannot reach the admin API at 127.0.0.1:1" in done.stderr
     assert "xds-server serve" in done.stderr
+
+
+def test_what_is_typed_wins_over_the_environment():
+    """A server named before or after the command is asked, whatever XDSCTL_SERVER says; after the command wins."""
+    runner = CliRunner(env={"COLUMNS": "200", "XDSCTL_SERVER": "127.0.0.1:3"})
+    for typed, asked in (
+        (["--server", "127.0.0.1:1", "nodes"], "127.0.0.1:1"),
+        (["nodes", "--server", "127.0.0.1:2"], "127.0.0.1:2"),
+        (["--server", "127.0.0.1:1", "nodes", "--server", "127.0.0.1:2"], "127.0.0.1:2"),
+        (["nodes"], "127.0.0.1:3"),
+    ):
+        done = runner.invoke(app, typed)
+        assert done.exit_code == 1
+        assert asked in done.output
