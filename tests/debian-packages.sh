@@ -2,7 +2,14 @@
 # Installs the Debian packages that tests need, when run as root on a machine with apt; says so otherwise.
 # Their servers must not start by themselves: tests start their own on loopback.
 set -euo pipefail
-packages=(prometheus)
+packages=(
+  bind9 bind9-dnsutils knot        # DNS by RFC 2136
+  chromium                         # the console, looked at
+  conntrack iproute2 libnftables1 nftables  # front-end nodes in network namespaces
+  etcd-server
+  netconfd openssh-server          # NETCONF over SSH
+  prometheus
+)
 missing=()
 for package in "${packages[@]}"; do
   dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q "install ok installed" || missing+=("$package")

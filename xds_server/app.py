@@ -1,12 +1,11 @@
-"""The control plane, composed: who reads what, who writes what, who is told.
+"""The control plane, running: opened from what is durable, served until it is told to stop, reloaded on the way.
 
-The only place that hands out clocks, randomness, adapters and tasks. Knows everybody's constructor. Decides nothing.
+The only place that hands out clocks, randomness, adapters and tasks. Who reads what stands in ``plane``.
 """
 
 import asyncio
 import random
 import signal
-import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -14,52 +13,23 @@ from pathlib import Path
 import structlog
 
 from xds_server import metrics
-from xds_server.adapters.envoy_stats import EnvoyStats
 from xds_server.adapters.onnx_forecaster import OnnxForecaster
-from xds_server.adapters.seasonal_forecaster import SeasonalForecaster
 from xds_server.adapters.sqlite_store import SqliteStore
 from xds_server.adapters.system_clock import SystemClock
 from xds_server.config import InvalidConfiguration, Settings, facts
-from xds_server.config.current import Configured, needs_restart
-from xds_server.controllers.allocate import Allocate
-from xds_server.controllers.announce import Announce
-from xds_server.controllers.arrive import Arrive
-from xds_server.controllers.base import Controller, not_ready
-from xds_server.controllers.forecast import ForecastStep
-from xds_server.controllers.front_ends import Presence
-from xds_server.controllers.operate import Desk
-from xds_server.controllers.provision import Provision
-from xds_server.controllers.publish import Publish
-from xds_server.controllers.remember import Recalled, Remember, recall
-from xds_server.controllers.scrape import Scrape
-from xds_server.controllers.weigh import Sources, WeighStep
+from xds_server.config.current import needs_restart
+from xds_server.controllers.base import not_ready
 from xds_server.decisions.selection import chooser
-from xds_server.domain.names import SubnetId
-from xds_server.domain.policy import Pin
-from xds_server.domain.resource import EDS
-from xds_server.domain.topology import Node, NodeKind, Service
-from xds_server.domain.weights import WeightTable
-from xds_server.ports import Clock, Store, Unavailable
+from xds_server.plane import ControlPlane
+from xds_server.ports import Unavailable
 from xds_server.servers.admin import Admin, serve_admin
-from xds_server.servers.admin_picture import Picture
-from xds_server.servers.ads import AdsServer, Clocks
 from xds_server.servers.certificates import Tls, UnusableCertificates
-from xds_server.servers.convergence import ConvergenceView
-from xds_server.servers.csds import ClientStatus
-from xds_server.servers.fleet import Fleet
 from xds_server.servers.garbage import collect_rarely
-from xds_server.servers.gate import Gate
 from xds_server.servers.http import HttpServer, application
 from xds_server.servers.listening import CannotListen
-from xds_server.servers.lrs import LoadReporting
 from xds_server.servers.sam_grpc import sam_service
 from xds_server.servers.sam_http import sam_routes
 from xds_server.servers.smart_endpoint import SmartEndpoints
-from xds_server.servers.subnet_desk import SubnetDesk
-from xds_server.state.cache import GroupCache
-from xds_server.state.history import History
-from xds_server.state.ledger import Ledger
-from xds_server.state.waiting import WaitingRoom
 
 _log = structlog.get_logger(__name__)
 _SQLITE = "sqlite:///"
@@ -68,133 +38,6 @@ _NEEDED = {"allocate", "publish", "weigh"}  # before these have run, nothing can
 
 class CannotStart(Exception):
     """Something that the control plane cannot do without is not to be had; the text says what to do."""
-
-
-class ControlPlane:
-    """The cast. Each line names what somebody reads; what they write are their public watchables."""
-
-    weigh: WeighStep
-
-    def __init__(self, settings: Settings, store: Store, clock: Clock, model: OnnxForecaster | Unavailable) -> None:
-        self.settings = settings
-        self.clock = clock
-        self.store = store
-        self.model = model
-        self.configured = Configured.of(settings)
-        self.ledger = Ledger(store)
-        self.cache = GroupCache()
-        self.history = History(settings.telemetry.interval_s)
-        self.fleet = Fleet(self.configured.services, self.configured.plan)
-        self.gate = Gate(self.configured.access)
-        self.load_reports = LoadReporting(self.gate.admit_node, clock.wall)
-        self.ads = AdsServer(
-            self.cache,
-            group_of=self.gate.before(self.fleet.group_of),
-            clocks=Clocks(clock.now, clock.wall),
-            limits=facts.limits(settings),
-            more=(self.load_reports.handler(), ClientStatus(lambda: self.ads, self.cache).handler()),
-            gate=self.gate,
-        )
-        self.fleet.attach(self.ads)
-
-    async def compose(self) -> None:
-        """Read what is durable, then put everybody in place, before anybody watches."""
-        await self.ledger.load()
-        self._compose_subnets()
-        self._compose_services()
-        await self.announce.step()  # so that no service is published without its subnets' endpoints
-        await self.desk.load()
-        self._compose_weights(await recall(self.store))
-
-    def _compose_subnets(self) -> None:
-        """Requests wait in the room; the ledger remembers; allocate, provision and announce move allocations on."""
-        plan, clock, ledger = self.configured.plan, self.clock, self.ledger
-        patience = facts.patience(self.settings)
-        presence = Presence(self.fleet.nodes, clock, patience.node_timeout_s)
-        room = WaitingRoom(lambda: SubnetId(f"sn-{uuid.uuid4().hex[:16]}"))
-        self.allocate = Allocate(ledger, room, plan, clock)
-        self.provision = Provision(ledger, self.fleet, presence, patience, clock)
-        self.announce = Announce(ledger, self.fleet, presence, plan, clock)
-        self.subnet_desk = SubnetDesk(ledger, room, plan, self.allocate.pools, clock)
-
-    def _compose_services(self) -> None:
-        """Configuration, subnets and operators make the services; telemetry of them makes history and forecasts."""
-        self.desk = Desk(
-            self.store,
-            self.clock,
-            self.configured.services,
-            self.announce.endpoints,
-            self._rehearse,
-        )
-        telemetry = self.settings.telemetry
-        self.stats = EnvoyStats(
-            self._services, telemetry.allowed_networks, self.clock, allowed_sockets=telemetry.allowed_sockets
-        )
-        self.scrape = Scrape(self._scraped, self._services, self.stats, self.history, self.clock)
-        self.forecast = ForecastStep(self.history, self.model, SeasonalForecaster(), self.clock, self.desk.services)
-
-    def _compose_weights(self, recalled: Recalled) -> None:
-        """Services, telemetry, forecasts and pins make weights; they are remembered, then published."""
-        sources = Sources(
-            samples=self.history.samples,
-            forecasts=self.forecast.forecasts,
-            services=self.desk.services,
-            pins=self.desk.pins,
-            nodes=lambda: self.fleet.connected.value,
-        )
-        self.weigh = WeighStep(sources, self.clock, self.history.interval_s, remembered=recalled)
-        self.remember = Remember(self.store, self.weigh.weights, recalled)
-        self.publish = Publish(
-            services=self.desk.services,
-            weights=self.remember.published,
-            allocations=self.ledger.allocations,
-            plan=self.configured.plan,
-            nodes=self.fleet.connected,
-            cache=self.cache,
-            clock=self.clock,
-        )
-        self.convergence = ConvergenceView(self.ads, self.cache)
-        self.arrive = Arrive(
-            self.publish.published,
-            self.history.samples,
-            self.ads.observations,
-            lambda: self.ads.settled(EDS),
-            self.clock,
-        )
-
-    def _rehearse(self, service: Service, pins: tuple[Pin, ...]) -> WeightTable | None:
-        return self.weigh.rehearse(service, pins)
-
-    def _services(self) -> tuple[Service, ...]:
-        return tuple(self.desk.services.value.values())
-
-    def _scraped(self) -> list[Node]:
-        return [n for n in self.fleet.connected.value.values() if n.kind is NodeKind.SIDECAR and n.telemetry]
-
-    def controllers(self) -> list[Controller]:
-        """Return everybody who loops, in the order in which data flows."""
-        steps = (
-            self.fleet, self.allocate, self.provision, self.announce, self.desk, self.scrape, self.forecast,
-            self.weigh, self.remember, self.publish, self.arrive,
-        )  # fmt: skip
-        return [Controller(step, self.clock) for step in steps]
-
-    def picture(self) -> Picture:
-        """Return what the admin API looks at."""
-        return Picture(
-            services=self.desk.services,
-            pins=self.desk.pins,
-            published=self.publish.published,
-            decided=self.weigh.decided,
-            samples=self.history.samples,
-            forecasts=self.forecast.forecasts,
-            observations=self.ads.observations,
-            nodes=self.ads.nodes,
-            convergence=self.convergence,
-            telemetry_problems=lambda: self.scrape.problems,
-            model_card=lambda: {} if isinstance(self.model, Unavailable) else self.model.card,
-            clock=self.clock,
-        )
 
 
 async def serve(settings: Settings, reload: Callable[[], Settings], set_level: Callable[[str], str]) -> None:

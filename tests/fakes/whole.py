@@ -14,10 +14,11 @@ import httpx
 import yaml
 
 from tests.fakes.xds_client import Client, client_of
-from xds_server.app import ControlPlane, running
+from xds_server.app import running
 from xds_server.config import Settings, load
 from xds_server.pb.admin.v1.admin_pb2_grpc import AdminStub
 from xds_server.pb.sam.v1.sam_pb2_grpc import SubnetAllocationManagerStub
+from xds_server.plane import ControlPlane
 
 LARGE = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
 

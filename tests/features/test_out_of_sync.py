@@ -11,10 +11,11 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.fakes.xds_client import Client, client_of, until
-from xds_server.app import ControlPlane, running
+from xds_server.app import running
 from xds_server.cli.ctl import app
 from xds_server.config import load
 from xds_server.domain.resource import CDS, EDS
+from xds_server.plane import ControlPlane
 
 CONFIG = """\
 listen: {{xds: "127.0.0.1:0", admin: "unix:{at}/admin", http: "unix:{at}/http"}}
