@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import typer
+from google.protobuf.timestamp_pb2 import Timestamp
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
@@ -218,9 +219,16 @@ def diff(
         for name in sorted(before.keys() | after.keys())
         if before.get(name) != after.get(name)
     ]
-    cells = [[str(r["field"]), *(ABSENT if r[k] is None else str(r[k]) for k in ("before", "after"))] for r in rows]
+    cells = [[str(r["field"]), *(_shown(str(r["field"]), r[k]) for k in ("before", "after"))] for r in rows]
     head = Text(f"{change['action']} {change['subject']}  {clock(found[0].at)}  {change['actor']}  {change['reason']}")
     session.show({**change, "differences": rows}, lambda: Group(head, tables.grid(["FIELD", "BEFORE", "AFTER"], cells)))
+
+
+def _shown(field: str, value: object) -> str:
+    """Return a value in words; a moment (``..._at_s``, ``..._until_s``) as a clock shows it."""
+    if isinstance(value, int | float) and field.endswith("_at_s"):
+        return clock(Timestamp(seconds=int(value)))
+    return ABSENT if value is None else str(value)
 
 
 def _flat(body: object, name: str = "") -> dict[str, object]:

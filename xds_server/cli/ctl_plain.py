@@ -76,6 +76,11 @@ def ago(at: Timestamp, now_s: float | None = None) -> str:
     return span(age)
 
 
+def left(until: Timestamp, now_s: float | None = None) -> str:
+    """Return how long it is until a moment: "45s", "3m", "2h", "5d"; "0s" when it has passed."""
+    return span(max(0.0, until.ToNanoseconds() / 1e9 - (time.time() if now_s is None else now_s)))
+
+
 def span(seconds: float) -> str:
     """Return a duration in its largest unit."""
     for unit, size in _SPANS:

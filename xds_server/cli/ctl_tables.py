@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from xds_server.cli.ctl_plain import ABSENT, ago, clock, number, percent
+from xds_server.cli.ctl_plain import ABSENT, ago, clock, left, number, percent
 from xds_server.pb.admin.v1 import admin_pb2 as pb
 
 TYPES = ("CDS", "EDS", "LDS", "RDS")
@@ -128,7 +128,7 @@ def endpoints(found: Iterable[pb.Endpoint]) -> Table:
         ">WEIGHT",
         ">SHARE",
         ">RPS",
-        ">LOAD",
+        ">TRAFFIC",
         ">LATENCY",
         ">ERRORS",
         ">SCORE",
@@ -139,10 +139,12 @@ def endpoints(found: Iterable[pb.Endpoint]) -> Table:
 
 
 def weights(found: Iterable[pb.Endpoint], title: str | None = None) -> Table:
-    """Return weight / share beside load / share: one sees whether traffic follows weight."""
-    rows = [[e.service, e.id, *_decided(e), *_seen(e), _pin(e), e.reason] for e in found]
-    columns = ["SERVICE", "ENDPOINT", ">WEIGHT", ">SHARE", ">RPS", ">LOAD", ">LATENCY", ">ERRORS", "PIN", "REASON"]
-    return grid(columns, rows, title)
+    """Return weight / share beside load / share: one sees whether traffic follows weight. One service is not named."""
+    shown = list(found)
+    rows = [[e.service, e.id, *_decided(e), *_seen(e), _pin(e), e.reason] for e in shown]
+    columns = ["SERVICE", "ENDPOINT", ">WEIGHT", ">SHARE", ">RPS", ">TRAFFIC", ">LATENCY", ">ERRORS", "PIN", "REASON"]
+    named = len({e.service for e in shown}) > 1
+    return grid(columns if named else columns[1:], rows if named else [row[1:] for row in rows], title)
 
 
 def differences(answer: pb.WriteResponse) -> Table:
@@ -196,7 +198,7 @@ def _pin(e: pb.Endpoint) -> str:
     if not e.HasField("pin"):
         return ABSENT
     value = str(e.pin.weight) if e.pin.WhichOneof("value") == "weight" else f"{e.pin.share:.1%}"
-    return f"{value} until {clock(e.pin.expires_at)}" if e.pin.HasField("expires_at") else value
+    return f"{value} for {left(e.pin.expires_at)}" if e.pin.HasField("expires_at") else value
 
 
 def _zone(e: pb.Endpoint) -> str:
