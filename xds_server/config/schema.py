@@ -71,6 +71,7 @@ class LimitsPart(Part):
     drain_s: Annotated[float, Field(ge=0, le=600)] = 5.0
     keepalive_s: Annotated[float, Field(ge=0.1, le=86_400)] = 60.0
     keepalive_timeout_s: Annotated[float, Field(ge=0.1, le=3600)] = 20.0
+    second_opinion_s: Annotated[float, Field(ge=0, le=86_400)] = 0.0
 
 
 class Settings(BaseSettings):

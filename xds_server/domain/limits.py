@@ -17,6 +17,9 @@ class Limits:
     connection is told to go away, so that clients spread over servers again (0: never); ``drain_s``: within which it
     must be gone then, and within which a stopping server ends its streams one after the other; ``keepalive_s``: after
     which a silent connection is asked whether its client still lives, who has ``keepalive_timeout_s`` to answer.
+
+    ``second_opinion_s``: after which content that one node rejected, and that nothing older can stand in for, is tried
+    by one node more (0: never; docs/decisions/0007-one-accuser.md).
     """
 
     debounce_s: float = 0.1
@@ -34,6 +37,7 @@ class Limits:
     drain_s: float = 5.0
     keepalive_s: float = 60.0
     keepalive_timeout_s: float = 20.0
+    second_opinion_s: float = 0.0
 
     def __post_init__(self) -> None:
         for name in self.__slots__:

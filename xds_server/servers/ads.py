@@ -138,6 +138,7 @@ class AdsServer:
             self._end_unread()
             self._nodes.forget_old()
             self._forget_groups()
+            self._ask_others()
             count_out_of_sync(self._nodes.open_streams())
             count_quarantined(self._groups.values())
 
@@ -148,6 +149,10 @@ class AdsServer:
             if stream.writing_since < latest:
                 metrics.ADMISSION_REJECTED.labels("unread").inc()
                 stream.cancel(Refused("DEADLINE_EXCEEDED", "a response was not read in time (limit send_deadline_s)"))
+
+    def _ask_others(self) -> None:
+        for group in self._groups.values() if self.limits.second_opinion_s else ():
+            group.ask_others(self.limits.second_opinion_s)
 
     def _forget_groups(self) -> None:
         idle = [name for name, g in self._groups.items() if not g.open_streams and not g.picture.ready]
@@ -231,9 +236,7 @@ class AdsServer:
         if answer.heard is Heard.NACKED:
             watch.rejected()
             _log.warning("resources rejected", type=watch.shelf.type.short, names=answer.names[:5], words=answer.words)
-        if watch.verdicts != watch.quarantine.revision:
-            watch.verdicts = watch.quarantine.revision
-            watch.wake_streams()
+        if watch.tell_verdicts():
             count_quarantined(self._groups.values())
 
     def _attend(self) -> None:

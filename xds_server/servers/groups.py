@@ -47,6 +47,14 @@ class TypeWatch:
         for stream in self.streams:
             stream.wake()
 
+    def tell_verdicts(self) -> bool:
+        """Wake everybody if the quarantine has changed what they may have; return whether it has."""
+        if self.verdicts == self.quarantine.revision:
+            return False
+        self.verdicts = self.quarantine.revision
+        self.wake_streams()
+        return True
+
     def arrived(self, stream: Watcher) -> None:
         """A stream has answered for all it was sent."""
         self.behind.discard(stream)
@@ -89,6 +97,12 @@ class GroupWatch:
     def look(self, kind: ResourceType) -> tuple[TypeShelf, Quarantine]:
         """Return a type's shelf and quarantine: what a session looks at."""
         return self.watch(kind).pair
+
+    def ask_others(self, after_s: float) -> None:
+        """Ask for second opinions that are due (limit second_opinion_s)."""
+        for watch in self.types.values():
+            if watch.quarantine.bad and watch.quarantine.ask_others(self._now(), after_s):
+                watch.tell_verdicts()
 
     def close(self) -> None:
         """Stop watching."""

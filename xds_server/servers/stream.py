@@ -149,6 +149,7 @@ class Stream:
         watch = self._watch.watch(answer.type)
         if not known:
             watch.streams.add(self)
+            watch.tell_verdicts()  # what a client brought along may have proven something
         if answer.heard is Heard.ACKED or answer.heard is Heard.NACKED:
             _ANSWERS[answer.heard, answer.type.url].inc()
             self._house.observed(watch, answer)

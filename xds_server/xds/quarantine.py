@@ -2,10 +2,11 @@
 
 A version that a node rejected before any node accepted it goes to nobody else; new joiners get the last good one. An
 acceptance by anybody, before or after, lifts it: then the rejection concerns one node alone. Newer content lifts it;
-the same bytes set again do not (docs/surface.md, Quarantine). Shared by all sessions of the group; knows no session.
+the same bytes set again do not (docs/surface.md, Quarantine). Where no good one is known, others may be asked for a
+second opinion (docs/decisions/0007-one-accuser.md). Shared by all sessions of the group; knows no session.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from xds_server.domain.resource import Resource, Shelf
@@ -16,6 +17,7 @@ class Verdict:
     """Why a version is held back. ``guilty``: it was alone to blame; otherwise one of several suspects.
 
     ``accusers``: sessions that rejected it and may try it once more alone; ``trier``: the one that is doing so.
+    ``opinions``: how often somebody else was asked after it was convicted.
     """
 
     version: str
@@ -24,6 +26,7 @@ class Verdict:
     guilty: bool
     accusers: set[int] = field(default_factory=set)
     trier: int | None = None
+    opinions: int = 0
 
 
 class Quarantine:
@@ -62,6 +65,13 @@ class Quarantine:
         self._last_acquitted = resources
         self._forget_the_removed()
 
+    def claimed(self, claims: Mapping[str, str]) -> None:
+        """A delta client came back holding these (name -> version): it accepts what it has before it tells so."""
+        held = [r for name, version in claims.items() if (r := self._shelf.get(name)) and r.version == version]
+        unknown = tuple(resource for resource in held if not self.proven(resource))
+        if unknown:
+            self.acquit(unknown)
+
     def accuse(self, resource: Resource, words: str, accuser: int, *, guilty: bool, now: float) -> None:
         """A node rejected this version, which nobody has accepted."""
         verdict = self.verdict(resource)
@@ -81,6 +91,25 @@ class Quarantine:
             return False
         verdict.trier = session
         return True
+
+    def ask_others(self, now: float, after_s: float) -> bool:
+        """Let one node more try what was rejected ``after_s`` ago, if nothing older is known to be good.
+
+        A trier that has not answered meanwhile is waited for no longer. Each time twice as long passes before the
+        next, so that bad content reaches few. Returns whether there is any.
+        """
+        found = False
+        for name, verdict in self.bad.items():
+            current = self._shelf.get(name)
+            if name in self.good or current is None or current.version != verdict.version:
+                continue
+            if now - verdict.at < after_s * 2**verdict.opinions:
+                continue
+            verdict.guilty, verdict.trier, verdict.at, found = False, None, now, True
+            verdict.opinions += 1
+            verdict.accusers.clear()
+        self.revision += found
+        return found
 
     def suspects(self) -> Iterable[str]:
         """Return the names in doubt."""

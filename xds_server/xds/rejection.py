@@ -105,9 +105,11 @@ def next_trial(sub: Subscription, quarantine: Quarantine, session: int) -> str |
 
 
 def _orphan(sub: Subscription, quarantine: Quarantine, session: int) -> str | None:
-    """Return a suspect whose accusers are all gone: somebody must find out."""
+    """Return a suspect that no accuser is left to try: somebody who has not refused it must find out."""
     for name in quarantine.suspects():
         current = sub.shelf.get(name)
-        if name in sub.debts and current is not None and quarantine.may_try(current, session):
+        if name not in sub.debts or current is None or current.version in sub.refused.get(name, ()):
+            continue
+        if quarantine.may_try(current, session):
             return name
     return None

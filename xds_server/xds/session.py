@@ -76,6 +76,7 @@ class Session:
                 shift = sub.wish.adjust(request.subscribe, request.unsubscribe, first=first)
                 sub.ask(shift, request.held if first else {})
             if first:
+                self._look(kind)[1].claimed(request.held)
                 # Envoy waits for an answer to its wildcard even if there is nothing to say.
                 sub.due, sub.fresh = sub.wish.wildcard and not request.held, not request.held
         else:

@@ -66,6 +66,42 @@ def test_the_guilty_are_not_tried_again() -> None:
     assert list(quarantine.suspects()) == []
 
 
+def test_what_a_client_brings_along_is_accepted() -> None:
+    """A delta client holds only what it accepted: that lifts a verdict, and no rejection to come convicts it."""
+    one, two = made(EDS, "a"), made(EDS, "b")
+    quarantine = Group(one, two).look(EDS)[1]
+    quarantine.accuse(one, "no", 1, guilty=True, now=0.0)
+    quarantine.claimed({"a": "1", "b": "old", "gone": "1"})
+    assert quarantine.verdict(one) is None
+    assert quarantine.proven(one)
+    assert not quarantine.proven(two)
+
+
+def test_one_more_opinion_is_asked_for_at_longer_and_longer_intervals() -> None:
+    """What nothing older can stand in for is a suspect again after a while, for one trier; then after twice as long."""
+    one = made(EDS, "a")
+    quarantine = Group(one).look(EDS)[1]
+    quarantine.accuse(one, "no", 1, guilty=True, now=0.0)
+    assert not quarantine.ask_others(9.9, 10.0)
+    assert quarantine.ask_others(10.0, 10.0)
+    assert quarantine.may_try(one, 2)
+    assert not quarantine.may_try(one, 3)
+    quarantine.accuse(one, "no", 2, guilty=True, now=11.0)
+    assert not quarantine.ask_others(29.0, 10.0)
+    assert quarantine.ask_others(30.0, 10.0)
+
+
+def test_no_opinion_is_asked_for_where_a_good_one_stands_in() -> None:
+    """With a last good version nobody starves, so that nobody needs to try the bad one."""
+    good, bad = made(EDS, "a"), made(EDS, "a", "2")
+    group = Group(good)
+    quarantine = group.look(EDS)[1]
+    quarantine.acquit((good,))
+    group.put(bad)
+    quarantine.accuse(bad, "no", 1, guilty=True, now=0.0)
+    assert not quarantine.ask_others(1e9, 1.0)
+
+
 def test_what_is_removed_is_forgotten_in_time() -> None:
     """Memory follows the shelf: a long line of names that came and went does not stay."""
     group = Group()

@@ -67,6 +67,18 @@ def test_nobody_named_is_found_by_trying_one_at_a_time() -> None:
     assert client.next_trial() is None
 
 
+def test_a_second_opinion_is_not_asked_of_those_who_refused() -> None:
+    """One that refused it is not sent the same bytes again; another one that wants it is."""
+    one = made(EDS, "a")
+    accuser = Client(one)
+    other = Client(one, group=accuser.group, session=2)
+    other.sub.debts = {"a": NEVER}
+    accuser.rejects("no to 'a'")
+    accuser.quarantine.ask_others(1000.0, 1.0)
+    assert accuser.next_trial() is None
+    assert other.next_trial() == "a"
+
+
 def test_what_others_run_is_this_clients_own_affair() -> None:
     """A version that some node accepted is not held back from the group; this client is not sent it again."""
     one = made(EDS, "a")
