@@ -15,7 +15,7 @@ from google.protobuf import json_format
 
 from tests.fakes.xds_client import assignment, cluster, until
 from tests.fakes.xds_client import route as plain_route
-from xds_server import ResourceCache, XdsServer
+from xds_server import ResourceCache, XdsServer, metrics
 from xds_server.demo.backends import Backend
 from xds_server.demo.envoys import answers
 from xds_server.demo.programs import Program
@@ -223,7 +223,8 @@ async def test_one_bad_cluster_among_many(house: House) -> None:
 
 
 async def test_bad_endpoints_are_not_sent_again(house: House) -> None:
-    """Scenario 28: a rejected assignment is sent at most once more, its words are shown, and newer content clears it."""
+    """Scenario 28: a rejected assignment is counted once, not sent again, its words shown; newer content clears it."""
+    counted, before = metrics.NACKS.labels("EDS")._value, metrics.NACKS.labels("EDS")._value.get()
     bad = assignment("x", house.backend)
     bad.endpoints.add().CopyFrom(bad.endpoints[0])
     bad.endpoints[0].lb_endpoints[0].endpoint.address.socket_address.address = "not an address"
@@ -234,11 +235,14 @@ async def test_bad_endpoints_are_not_sent_again(house: House) -> None:
     await until(lambda: house.server.ads.acked("e1", CDS, "other") is not None or house.state("CDS") == "PENDING")
     rejected = await house.stats("cluster.x.update_rejected")
     assert rejected["cluster.x.update_rejected"] <= 2
+    assert counted.get() == before + 1
     house.cache.update("g", [assignment("other", 1)])
     fixed = assignment("x", house.backend)
     fixed.endpoints[0].lb_endpoints[0].load_balancing_weight.value = 7
     house.cache.update("g", [fixed])
     await until(house.synced)
+    assert not house.server.nodes()["e1"].types["EDS"].error
+    assert counted.get() == before + 1
 
 
 async def test_a_new_server_changes_nothing(house: House) -> None:
