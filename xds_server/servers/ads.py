@@ -8,7 +8,7 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, TypeVar
 
 import grpc
 import structlog
@@ -20,7 +20,7 @@ from xds_server.domain.resource import ResourceType
 from xds_server.servers.admission import Door, GroupOf, rate_per_s
 from xds_server.servers.frames import Framer
 from xds_server.servers.groups import GroupWatch, TypeWatch, count_quarantined
-from xds_server.servers.node_status import Nodes, NodeStatus, OpenStream, count_out_of_sync
+from xds_server.servers.node_status import Nodes, NodeStatus, count_out_of_sync
 from xds_server.servers.requests import Client, NameSets, RequestReader
 from xds_server.servers.services import handlers
 from xds_server.servers.stream import Stream
@@ -36,14 +36,7 @@ _WATCH_INTERVAL_S: Final = 1.0
 _DRAIN_TICK_S: Final = 0.02
 T = TypeVar("T")
 
-__all__ = ["AdsServer", "Clocks", "GroupOf", "Progress"]
-
-
-class Progress(NamedTuple):
-    """How many connected nodes that want a resource have accepted its current version."""
-
-    acked: int
-    asked: int
+__all__ = ["AdsServer", "Clocks", "GroupOf"]
 
 
 @dataclass(slots=True)
@@ -79,7 +72,7 @@ class AdsServer:
         self._cache = cache
         self._more = tuple(more)
         self._gates = (gate,) if gate is not None else ()
-        self._nodes = Nodes(clocks.now, clocks.wall)
+        self._nodes: Nodes[Stream] = Nodes(clocks.now, clocks.wall)
         self._door = Door(self.limits, group_of, lambda node_id: len(self._nodes.streams_of(node_id)), clocks.now)
         self._groups: dict[str, GroupWatch] = {}
         self._sets = NameSets()
@@ -90,9 +83,14 @@ class AdsServer:
 
     # ---- life
 
-    async def start(self, listen: str, credentials: grpc.ServerCredentials | None = None) -> int:
-        """Open the port (``host:port``, 0 for any, or ``unix:PATH``) and serve; return it. Raises OSError."""
-        server = aio.server(interceptors=self._gates, options=options(self.limits))
+    async def start(
+        self, listen: str, credentials: grpc.ServerCredentials | None = None, *, shared: bool = False
+    ) -> int:
+        """Open the port (``host:port``, 0 for any, or ``unix:PATH``) and serve; return it. Raises OSError.
+
+        ``shared``: other processes listen on the same port.
+        """
+        server = aio.server(interceptors=self._gates, options=options(self.limits, shared=shared))
         server.add_generic_rpc_handlers((*handlers(self._stream, self._fetch), *self._more))
         try:
             if credentials is None:
@@ -128,7 +126,6 @@ class AdsServer:
         for index, stream in enumerate(streams):
             if index and index % at_once == 0:
                 await asyncio.sleep(_DRAIN_TICK_S)
-            assert isinstance(stream, Stream)
             stream.stop(_stopping())
 
     async def watch(self) -> None:
@@ -145,7 +142,6 @@ class AdsServer:
     def _end_unread(self) -> None:
         latest = self.now() - self.limits.send_deadline_s
         for stream in self._nodes.open_streams():
-            assert isinstance(stream, Stream)
             if stream.writing_since < latest:
                 metrics.ADMISSION_REJECTED.labels("unread").inc()
                 stream.cancel(Refused("DEADLINE_EXCEEDED", "a response was not read in time (limit send_deadline_s)"))
@@ -167,13 +163,12 @@ class AdsServer:
 
     def asked(self, node_id: str, kind: ResourceType, name: str) -> Subscription | None:
         """Return the newest subscription of a node that wants a resource."""
-        return self._nodes.asked(node_id, kind, name)
+        stream = self._nodes.asking(node_id, kind, name)
+        return stream.subscription(kind) if stream is not None else None
 
     def acked(self, node_id: str, kind: ResourceType, name: str) -> str | None:
         """Return the version of a resource that a connected node is known to run, or None."""
-        sub = self.asked(node_id, kind, name)
-        held = sub.acked(name) if sub is not None else None
-        return held.version if held is not None else None
+        return self._nodes.acked(node_id, kind, name)
 
     def present(self, node_id: str) -> bool:
         """Return whether a node has a stream open; cheap, unlike ``nodes``."""
@@ -183,19 +178,11 @@ class AdsServer:
         """Return whether every stream that a change of this type reaches has answered for the newest."""
         return not any((watch := g.types.get(kind.url)) and watch.behind for g in self._groups.values())
 
-    def progress(self, group: str, kind: ResourceType, name: str, version: str) -> Progress:
-        """Return how many of a group's connected nodes that want a resource run that version of it."""
-        asked = acked = 0
-        for node in {stream.node_id for stream in self._nodes.open_streams() if stream.group == group}:
-            if any((s := stream.subscription(kind)) and s.wish.wants(name) for stream in self._nodes.streams_of(node)):
-                asked += 1
-                acked += self.acked(node, kind, name) == version
-        return Progress(acked, asked)
-
     # ---- what a stream needs (``stream.House``)
 
-    def admit(self, client: Client, node: Any) -> GroupWatch:
-        """Return the group of a client. Raises Refused."""
+    async def admit(self, client: Client, node: Any, stream: Stream | None) -> GroupWatch:
+        """Return the group of a client; ``stream``: its stream, None for a Fetch. Raises Refused."""
+        del stream
         return self._group(self._door.admit(client, node))
 
     def _group(self, name: str) -> GroupWatch:
@@ -217,7 +204,7 @@ class AdsServer:
             found = self._framers[key] = Framer(delta=delta, understands_ttl=understands_ttl)
         return found
 
-    def joined(self, stream: Stream) -> Sequence[OpenStream]:
+    def joined(self, stream: Stream) -> Sequence[Stream]:
         """Take note of an admitted stream; return its node's streams, those to come as well."""
         self._nodes.join(stream)
         metrics.STREAMS.inc()
@@ -230,8 +217,9 @@ class AdsServer:
         metrics.STREAMS.dec()
         self._attend()
 
-    def observed(self, watch: TypeWatch, answer: Answer) -> None:
-        """Take note of an answer; wake the others if it changed what they may have."""
+    def observed(self, stream: Stream, watch: TypeWatch, answer: Answer) -> None:
+        """Take note of an answer or a wish; wake the others if it changed what they may have."""
+        del stream
         self._observe()
         if answer.heard is Heard.NACKED:
             watch.rejected()
@@ -261,7 +249,7 @@ class AdsServer:
 
     async def _fetch(self, raw: bytes, context: Any, only: str) -> bytes:
         async def answer() -> bytes:
-            return self._fetched(raw, only)
+            return await self._fetched(raw, only)
 
         return await self._admitted(answer, context)
 
@@ -280,13 +268,13 @@ class AdsServer:
             await context.abort(grpc.StatusCode.INTERNAL, "the server failed here; its log says why")
         raise AssertionError("abort has raised")
 
-    def _fetched(self, raw: bytes, only: str) -> bytes:
+    async def _fetched(self, raw: bytes, only: str) -> bytes:
         """Answer a unary request as the first SotW request of a stream would be; nothing is remembered of it."""
         reader = RequestReader(self._sets, self.limits, delta=False, only=only)
         request = reader.read(raw)
         client = reader.client
         assert client is not None
-        group = self.admit(client, reader.node)
+        group = await self.admit(client, reader.node, None)
         if not group.picture.ready:
             raise Refused("UNAVAILABLE", f"nothing is known for group {group.picture.group!r} yet; try again")
         session = self.session(group, delta=False)

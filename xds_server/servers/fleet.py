@@ -14,8 +14,8 @@ from xds_server.domain.subnets import Allocation, SubnetPlan
 from xds_server.domain.topology import DEFAULT_NETWORK, Node, NodeKind, Service
 from xds_server.resources.listeners import listener_name
 from xds_server.resources.nodes import InvalidNode, node_of
-from xds_server.servers.ads import AdsServer
 from xds_server.servers.node_status import NOT_REQUESTED, TypeStatus
+from xds_server.servers.serving import Serving
 from xds_server.state.watchable import Watchable, any_newer
 
 _REMEMBERED: Final = 100_000
@@ -35,15 +35,15 @@ class Fleet:
         self._services = services
         self._plan = plan
         self._met: OrderedDict[NodeId, Node] = OrderedDict()
-        self._ads: AdsServer | None = None
+        self._ads: Serving | None = None
         self._seen = (-1, -1)
 
-    def attach(self, ads: AdsServer) -> None:
+    def attach(self, ads: Serving) -> None:
         """Name the server whose streams tell who is here; once, before it serves."""
         self._ads = ads
 
     @property
-    def _server(self) -> AdsServer:
+    def _server(self) -> Serving:
         assert self._ads is not None
         return self._ads
 

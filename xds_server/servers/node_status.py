@@ -5,7 +5,7 @@ Knows open streams and, for five minutes, those that ended. Does not know how st
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal, Protocol
+from typing import Final, Generic, Literal, Protocol, TypeVar
 
 from xds_server import metrics
 from xds_server.domain.resource import INTERFACE, TYPES, ResourceType
@@ -53,50 +53,61 @@ class OpenStream(Protocol):
     group: str
     user_agent: str
 
-    def subscription(self, kind: ResourceType) -> Subscription | None:
-        """Return what it wants of a type."""
+    def status(self, kind: ResourceType) -> TypeStatus | None:
+        """Return how it stands with a type (``since`` on the clock of ``Nodes``), None if it wants nothing of it."""
         ...
 
-    def subscriptions(self) -> Iterable[Subscription]:
-        """Return what it wants, of every type."""
+    def states(self) -> Iterable[tuple[ResourceType, State]]:
+        """Return the state of every type that it asked for."""
         ...
 
-    def endpoints_again(self, names: Iterable[str]) -> None:
-        """Send load assignments again, if it hears them: their clusters changed on another stream."""
+    def wants(self, kind: ResourceType, name: str) -> bool:
+        """Return whether it wants a resource."""
         ...
+
+    def acked(self, kind: ResourceType, name: str) -> str | None:
+        """Return the version of a resource that its client is known to run, or None."""
+        ...
+
+
+S = TypeVar("S", bound=OpenStream)
 
 
 @dataclass(slots=True)
-class _Entry:
+class _Entry(Generic[S]):
     group: str
     user_agent: str
     since: float  # monotonic
-    streams: list[OpenStream] = field(default_factory=list)  # oldest first
+    streams: list[S] = field(default_factory=list)  # oldest first
     last: dict[str, TypeStatus] = field(default_factory=dict)  # after the last stream ended
 
 
-class Nodes:
+class Nodes(Generic[S]):
     """Every node that is, or recently was, connected."""
 
     def __init__(self, now: Callable[[], float], wall: Callable[[], float]) -> None:
         self._now, self._wall = now, wall
-        self._entries: dict[str, _Entry] = {}
+        self._entries: dict[str, _Entry[S]] = {}
 
-    def streams_of(self, node_id: str) -> list[OpenStream]:
+    def streams_of(self, node_id: str) -> list[S]:
         """Return a node's open streams, oldest first."""
         entry = self._entries.get(node_id)
         return entry.streams if entry is not None else []
 
-    def open_streams(self) -> list[OpenStream]:
+    def open_streams(self) -> list[S]:
         """Return every open stream."""
         return [stream for entry in self._entries.values() for stream in entry.streams]
 
-    def asked(self, node_id: str, kind: ResourceType, name: str) -> Subscription | None:
-        """Return the newest subscription of a node that wants a resource."""
-        subs = (stream.subscription(kind) for stream in reversed(self.streams_of(node_id)))
-        return next((sub for sub in subs if sub is not None and sub.wish.wants(name)), None)
+    def asking(self, node_id: str, kind: ResourceType, name: str) -> S | None:
+        """Return a node's newest stream that wants a resource."""
+        return next((stream for stream in reversed(self.streams_of(node_id)) if stream.wants(kind, name)), None)
 
-    def join(self, stream: OpenStream) -> None:
+    def acked(self, node_id: str, kind: ResourceType, name: str) -> str | None:
+        """Return the version of a resource that a connected node is known to run, or None."""
+        stream = self.asking(node_id, kind, name)
+        return stream.acked(kind, name) if stream is not None else None
+
+    def join(self, stream: S) -> None:
         """A stream opened."""
         entry = self._entries.get(stream.node_id)
         if entry is None or not entry.streams:
@@ -104,7 +115,7 @@ class Nodes:
         entry.group, entry.user_agent = stream.group, stream.user_agent
         entry.streams.append(stream)
 
-    def leave(self, stream: OpenStream) -> None:
+    def leave(self, stream: S) -> None:
         """A stream ended."""
         entry = self._entries.get(stream.node_id)
         if entry is None or stream not in entry.streams:
@@ -128,25 +139,24 @@ class Nodes:
         """Return every node's status."""
         return {node_id: self._status(node_id, entry) for node_id, entry in self._entries.items()}
 
-    def _status(self, node_id: str, entry: _Entry) -> NodeStatus:
+    def _status(self, node_id: str, entry: _Entry[S]) -> NodeStatus:
         types = self._types(entry) if entry.streams else entry.last
         since = self._wall() - (self._now() - entry.since)
         streams = len(entry.streams)
         return NodeStatus(node_id, entry.group, streams > 0, streams, since, entry.user_agent, types)
 
-    def _types(self, entry: _Entry) -> dict[str, TypeStatus]:
+    def _types(self, entry: _Entry[S]) -> dict[str, TypeStatus]:
         return {kind.short: self._type(entry, kind) for kind in TYPES.values() if self._listed(entry, kind)}
 
     @staticmethod
-    def _listed(entry: _Entry, kind: ResourceType) -> bool:
+    def _listed(entry: _Entry[S], kind: ResourceType) -> bool:
         """Our own type is told only of those that ask for it; Envoy's types of everybody."""
-        return kind is not INTERFACE or any(stream.subscription(kind) for stream in entry.streams)
+        return kind is not INTERFACE or any(stream.status(kind) for stream in entry.streams)
 
-    def _type(self, entry: _Entry, kind: ResourceType) -> TypeStatus:
+    def _type(self, entry: _Entry[S], kind: ResourceType) -> TypeStatus:
         for stream in reversed(entry.streams):  # of two streams the newer one counts
-            sub = stream.subscription(kind)
-            if sub is not None and not sub.wish.empty:
-                found = status_of(sub)
+            found = stream.status(kind)
+            if found is not None:
                 return replace(found, since=self._wall() - (self._now() - found.since))
         return NOT_REQUESTED
 
@@ -173,7 +183,7 @@ def count_out_of_sync(streams: Iterable[OpenStream]) -> None:
     """Tell how many streams have not accepted what they were sent, by type."""
     behind = dict.fromkeys((kind.short for kind in TYPES.values()), 0)
     for stream in streams:
-        for sub in stream.subscriptions():
-            behind[sub.type.short] += state_of(sub) != "SYNCED"
+        for kind, state in stream.states():
+            behind[kind.short] += state != "SYNCED"
     for short, number in behind.items():
         metrics.OUT_OF_SYNC.labels(short).set(number)

@@ -5,7 +5,7 @@ wakes the writer, so that a slow reader gets one latest state and nothing queues
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, Protocol
 
 import grpc
@@ -14,7 +14,7 @@ from xds_server import metrics
 from xds_server.domain.resource import TYPES, ResourceType
 from xds_server.servers.frames import Framer
 from xds_server.servers.groups import GroupWatch, TypeWatch
-from xds_server.servers.node_status import OpenStream
+from xds_server.servers.node_status import State, TypeStatus, state_of, status_of
 from xds_server.servers.requests import Client, RequestReader
 from xds_server.xds.messages import Heard, Push, Refused
 from xds_server.xds.session import Answer, Session
@@ -34,7 +34,7 @@ class House(Protocol):
 
     now: Callable[[], float]
 
-    def admit(self, client: Client, node: Any) -> GroupWatch:
+    async def admit(self, client: Client, node: Any, stream: "Stream") -> GroupWatch:
         """Return the group of a client; raises Refused."""
         ...
 
@@ -46,7 +46,7 @@ class House(Protocol):
         """Return who joins its pushes."""
         ...
 
-    def joined(self, stream: "Stream") -> Sequence[OpenStream]:
+    def joined(self, stream: "Stream") -> Sequence["Stream"]:
         """Take note of an admitted stream; return its node's streams, those to come as well."""
         ...
 
@@ -54,8 +54,8 @@ class House(Protocol):
         """Take note of its end."""
         ...
 
-    def observed(self, watch: TypeWatch, answer: Answer) -> None:
-        """Take note of an answer."""
+    def observed(self, stream: "Stream", watch: TypeWatch, answer: Answer) -> None:
+        """Take note of a request: an answer, or a wish."""
         ...
 
 
@@ -84,7 +84,7 @@ class Stream:
         self.node_id = self.group = self.user_agent = ""
         self.writing_since = _FOREVER
         self._task: asyncio.Task[None] | None = None
-        self._beside: Sequence[OpenStream] = ()
+        self._beside: Sequence[Stream] = ()
 
     def wake(self) -> None:
         """Look again soon."""
@@ -111,6 +111,31 @@ class Stream:
         """Return what this stream wants and holds of a type."""
         return self._session.subs.get(kind.url) if self._session is not None else None
 
+    # ---- what ``node_status`` looks at
+
+    def status(self, kind: ResourceType) -> TypeStatus | None:
+        """Return how this stream stands with a type, None if it wants nothing of it."""
+        sub = self.subscription(kind)
+        return None if sub is None or sub.wish.empty else status_of(sub)
+
+    def states(self) -> Iterator[tuple[ResourceType, State]]:
+        """Yield the state of every type that this stream asked for; cheap, unlike ``status``."""
+        for sub in self.subscriptions():
+            yield sub.type, state_of(sub)
+
+    def wants(self, kind: ResourceType, name: str) -> bool:
+        """Return whether this stream wants a resource."""
+        sub = self.subscription(kind)
+        return sub is not None and sub.wish.wants(name)
+
+    def acked(self, kind: ResourceType, name: str) -> str | None:
+        """Return the version of a resource that the client is known to run, or None."""
+        sub = self.subscription(kind)
+        held = sub.acked(name) if sub is not None else None
+        return held.version if held is not None else None
+
+    # ---- life
+
     async def run(self) -> None:
         """Serve the stream until either side ends it. Raises Refused when we do."""
         self._task = asyncio.current_task()
@@ -129,7 +154,7 @@ class Stream:
     async def _read(self) -> None:
         try:
             while (raw := await self._context.read()) is not grpc.aio.EOF:
-                self._receive(raw)
+                await self._receive(raw)
                 del raw  # with 1,000 names 40 KB, for as long as the client says nothing more
             self.stop(Refused("OK", "the client has finished"))
         except Refused as refusal:
@@ -137,9 +162,9 @@ class Stream:
         except (grpc.aio.UsageError, grpc.aio.InternalError) as error:
             self.stop(Refused("OK", f"the client is gone: {error}"))
 
-    def _receive(self, raw: bytes) -> None:
+    async def _receive(self, raw: bytes) -> None:
         request = self._reader.read(raw)
-        session = self._session or self._admit()
+        session = self._session or await self._admit()
         known = request.type_url in session.subs
         answer = session.receive(request, self._house.now())
         if answer.type is None:
@@ -152,15 +177,15 @@ class Stream:
             watch.tell_verdicts()  # what a client brought along may have proven something
         if answer.heard is Heard.ACKED or answer.heard is Heard.NACKED:
             _ANSWERS[answer.heard, answer.type.url].inc()
-            self._house.observed(watch, answer)
-            self._note_arrival(watch)
+        self._house.observed(self, watch, answer)
+        self._note_arrival(watch)
         if session.restless():
             self.wake()
 
-    def _admit(self) -> Session:
+    async def _admit(self) -> Session:
         client = self._reader.client
         assert client is not None
-        self._watch = self._house.admit(client, self._reader.node)
+        self._watch = await self._house.admit(client, self._reader.node, self)
         self._reader.forget_node()
         self.node_id, self.user_agent, self.group = client.id, client.user_agent, self._watch.picture.group
         self._framer = self._house.framer(delta=self._delta, understands_ttl=client.understands_ttl)

@@ -11,8 +11,8 @@ _MANY: Final = 1 << 20
 _WINDOW: Final = 1 << 20  # bytes of a request that may be on their way
 
 
-def options(limits: Limits) -> list[tuple[str, int]]:
-    """Return the server's channel arguments.
+def options(limits: Limits, *, shared: bool = False) -> list[tuple[str, int]]:
+    """Return the server's channel arguments. ``shared``: other processes listen on the same port.
 
     The default of pending requests cancels 1,000 of 4,000 clients that come at once. A connection's age has gRPC's own
     jitter of a tenth; keepalive works both ways: we ask silent clients, and they may ask us every five seconds. Probing
@@ -25,7 +25,7 @@ def options(limits: Limits) -> list[tuple[str, int]]:
     return [
         ("grpc.max_receive_message_length", limits.max_request_bytes),
         ("grpc.max_send_message_length", -1),
-        ("grpc.so_reuseport", 0),
+        ("grpc.so_reuseport", int(shared)),
         ("grpc.server.max_pending_requests", _MANY),
         ("grpc.server.max_pending_requests_hard_limit", _MANY),
         ("grpc.keepalive_time_ms", _ms(limits.keepalive_s)),

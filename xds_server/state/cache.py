@@ -4,9 +4,9 @@ A change costs what it changes: versions are order-free sums, readers follow a l
 is silent. Used from the event loop's thread only. Does not know what a stream or a message is.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import blake2b
-from typing import Final
+from typing import Final, Protocol
 from weakref import WeakValueDictionary
 
 from xds_server.domain.resource import TYPES, Change, Resource, ResourceType
@@ -114,11 +114,24 @@ class Picture:
             shelf.ready = ready
 
 
+class Follower(Protocol):
+    """Who keeps a copy of a cache. Called after each change, before it returns."""
+
+    def changed(self, group: str, shelves: Sequence[TypeShelf], version: str | None) -> None:
+        """A group was set, or these shelves of it changed, as their ``last`` tells; ``version``: as it was given."""
+        ...
+
+    def dropped(self, group: str) -> None:
+        """A group was forgotten."""
+        ...
+
+
 class GroupCache:
-    """Every group's picture. ``revision`` counts the changes of all of them."""
+    """Every group's picture. ``revision`` counts the changes of all of them; ``followers`` copy them."""
 
     def __init__(self) -> None:
         self.revision = 0
+        self.followers: list[Follower] = []
         self._set: dict[str, Picture] = {}
         # Groups that only streams know: those never set, and those dropped while somebody still holds their content.
         self._awaited: WeakValueDictionary[str, Picture] = WeakValueDictionary()
@@ -166,6 +179,8 @@ class GroupCache:
             picture.turn(ready=False)
             self._awaited[group] = picture
             self.revision += 1
+            for follower in self.followers:
+                follower.dropped(group)
         return self.revision
 
     def dangling(self, group: str) -> list[tuple[str, str]]:
@@ -187,6 +202,8 @@ class GroupCache:
         changed = [s for s in changed if s.apply(by_type[s.type.url], version)]
         if changed or new:
             self.revision += 1
+            for follower in self.followers:
+                follower.changed(group, changed, version)
         for shelf in {id(s): s for s in (*woken, *changed)}.values():
             for watcher in tuple(shelf.watchers):
                 watcher()

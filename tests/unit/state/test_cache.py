@@ -119,3 +119,43 @@ def test_ttls_are_known_by_name(cache: GroupCache) -> None:
     assert shelf.ttls == {"a": 5.0}
     cache.update("g", remove=[(EDS.url, "a"), (EDS.url, "never there")])
     assert shelf.ttls == {}
+
+
+class Copying:
+    """A follower that keeps a copy, as another process would."""
+
+    def __init__(self, cache: GroupCache) -> None:
+        self.copy = GroupCache()
+        self.calls = 0
+        self._cache = cache
+        cache.followers.append(self)
+
+    def changed(self, group: str, shelves, version: str | None) -> None:
+        """Replay what changed."""
+        self.calls += 1
+        names = [(shelf, name) for shelf in shelves for name in shelf.last.before]
+        there = [resource for shelf, name in names if (resource := shelf.get(name)) is not None]
+        gone = [(shelf.type.url, name) for shelf, name in names if shelf.get(name) is None]
+        self.copy.update(group, there, gone, version=version)
+
+    def dropped(self, group: str) -> None:
+        """Replay it."""
+        self.copy.drop(group)
+
+
+def test_a_follower_that_replays_changes_has_the_same_versions():
+    """What followers are told suffices for a copy with equal content and versions; silent calls stay silent."""
+    cache = GroupCache()
+    copying = Copying(cache)
+    cache.replace("g", [res("a"), res("b")])
+    cache.update("g", [res("a", "2")], [(EDS.url, "b")])
+    cache.update("g", [res("b")], version="mine")
+    cache.replace("empty", [])
+    calls = copying.calls
+    cache.update("g", [res("b")])
+    assert copying.calls == calls
+    for group in ("g", "empty"):
+        shelf, copied = (c.picture(group).shelf(EDS) for c in (cache, copying.copy))
+        assert (copied.ready, copied.version, set(copied.all())) == (True, shelf.version, set(shelf.all()))
+    cache.drop("g")
+    assert copying.copy.groups() == ("empty",)
