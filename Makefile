@@ -6,7 +6,7 @@ ARGS ?=
 FUZZ_S ?= 900
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help demo test check format lint types imports bench fuzz protos lock train-env clean
+.PHONY: help demo test check format lint types imports bench bench-mesh fuzz protos lock train-env clean
 .DEFAULT_GOAL := help
 
 help:  ## what can be typed
@@ -56,6 +56,9 @@ imports: $(VENV)/.dev
 
 bench: $(VENV)/.dev  ## the benchmarks: one table and one JSON each, under build/bench
 	$(BIN)/python -m tests.benchmarks $(ARGS)
+
+bench-mesh: $(VENV)/.dev  ## our weights against Envoy's own policies on real Envoys: three hours, resumable; writes docs/mesh.md
+	$(BIN)/python -m tests.benchmarks.mesh $(ARGS)
 
 fuzz: $(VENV)/.dev  ## hostile bytes for an hour; FUZZ_S=60 for sixty seconds each of four ways
 	FUZZ_S=$(FUZZ_S) $(BIN)/python -m pytest tests/properties/test_fuzz.py $(ARGS)

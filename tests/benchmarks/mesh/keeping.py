@@ -1,0 +1,70 @@
+"""Keeping: each run's figures lie in a file of their own, named by everything that could have changed them.
+
+So a stopped benchmark goes on where it was, and a change of the law runs again what it decides, and nothing else.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from tests.benchmarks.mesh.policies import POLICIES
+from tests.benchmarks.mesh.scenarios import SCENARIOS
+from tests.benchmarks.mesh.stage import Run
+
+ROOT: Final = Path(__file__).parents[3]
+RESULTS: Final = ROOT / "build" / "bench" / "mesh"
+_WORLD: Final = ("tests/benchmarks/mesh/machines.py", "tests/benchmarks/mesh/caller.py")
+"""What every run's figures depend on, beside the course of its scenario."""
+_LAW: Final = (
+    "xds_server/decisions",
+    "xds_server/state/history.py",
+    "xds_server/controllers",
+    "xds_server/adapters/envoy_stats",
+    "xds_server/adapters/onnx_forecaster.py",
+    "xds_server/resources",
+    "xds_server/domain",
+    "models",
+)
+"""What the figures of our own policies depend on too."""
+
+
+def place(run: Run, results: Path = RESULTS) -> Path:
+    """Return the file of a run's figures."""
+    policy = POLICIES[run.policy]
+    course = SCENARIOS[run.scenario](run.shape, run.times)
+    load = course.load(np.linspace(0, run.times.end_s, 50)).tolist()
+    facts = [asdict(run), course.speeds, course.changes, course.window, load, str(policy)]
+    digest = hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=6)
+    for part in _WORLD if policy.settings is None else (*_WORLD, *_LAW):
+        for path in _files(ROOT / part):
+            digest.update(path.read_bytes())
+    return results / f"{run.scenario}-{run.policy}-{run.seed}-{digest.hexdigest()}.json"
+
+
+def kept(run: Run, results: Path = RESULTS) -> Mapping[str, Any] | None:
+    """Return a run's figures, None when there are none yet."""
+    path = place(run, results)
+    if not path.exists():
+        return None
+    figures: Mapping[str, Any] = json.loads(path.read_text())
+    return figures
+
+
+def keep(run: Run, figures: Mapping[str, Any], results: Path = RESULTS) -> None:
+    """Write a run's figures, whole or not at all."""
+    path = place(run, results)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_suffix(".new")
+    new.write_text(json.dumps(figures))
+    new.rename(path)
+
+
+def _files(path: Path) -> Iterable[Path]:
+    if path.is_file():
+        return [path]
+    return sorted(p for p in path.rglob("*") if p.suffix in {".py", ".onnx"})
