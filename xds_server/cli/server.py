@@ -13,7 +13,7 @@ import typer
 import yaml
 from rich.console import Console
 
-from xds_server.cli import bootstrap, demo, model
+from xds_server.cli import bootstrap, demo, model, simulate
 from xds_server.config import InvalidConfiguration, Settings, load
 from xds_server.version import __version__
 
@@ -26,6 +26,7 @@ app = typer.Typer(
 app.add_typer(model.app, name="model", help="Train and judge the forecasting model.")
 app.command("bootstrap")(bootstrap.bootstrap)
 app.command("demo")(demo.demo)
+app.command("simulate")(simulate.simulate)
 _errors = Console(stderr=True, highlight=False)
 
 ConfigFile = Annotated[
