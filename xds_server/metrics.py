@@ -69,6 +69,9 @@ SUBNET_POOL_COOLING_ADDRESSES = _gauge("subnet_pool_cooling_addresses", "Address
 SUBNET_POOL_LARGEST_FREE = _gauge("subnet_pool_largest_free_addresses", "Size of the largest free block.", "pool")
 SUBNET_POOL_FRAGMENTATION = _gauge("subnet_pool_fragmentation_ratio", "1 - largest free block / all free.", "pool")
 SUBNETS = _gauge("subnets", "Allocations by phase.", "phase")
+AUTOSCALE_WANTED = _gauge(
+    "autoscale_subnets_wanted", "Subnets that autoscaling wants an appliance to hold.", "appliance"
+)
 SUBNET_EXHAUSTED = _counter("subnet_exhausted_total", "Requests refused because nothing fits.", "reason")
 STORE_COMMIT_SECONDS = _histogram("store_commit_seconds", "One durable transaction.")
 

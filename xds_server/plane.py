@@ -12,12 +12,15 @@ from xds_server.adapters.onnx_forecaster import OnnxForecaster
 from xds_server.adapters.seasonal_forecaster import SeasonalForecaster
 from xds_server.config import Settings, facts
 from xds_server.config.current import Configured
+from xds_server.config.outside import name_services
 from xds_server.controllers.allocate import Allocate
 from xds_server.controllers.announce import Announce
 from xds_server.controllers.arrive import Arrive
+from xds_server.controllers.autoscale import Autoscale, Scene
 from xds_server.controllers.base import Controller
 from xds_server.controllers.forecast import ForecastStep
 from xds_server.controllers.front_ends import Presence
+from xds_server.controllers.names import Balanced, NamesStep
 from xds_server.controllers.operate import Desk
 from xds_server.controllers.provision import Provision
 from xds_server.controllers.publish import Publish
@@ -83,13 +86,14 @@ class ControlPlane:
         await self.announce.step()  # so that no service is published without its subnets' endpoints
         await self.desk.load()
         self._compose_weights(await recall(self.store))
+        self._compose_names()
 
     def _compose_subnets(self) -> None:
         """Requests wait in the room; the ledger remembers; allocate, provision and announce move allocations on."""
         plan, clock, ledger = self.configured.plan, self.clock, self.ledger
         patience = facts.patience(self.settings)
         presence = Presence(self.fleet.nodes, clock, patience.node_timeout_s)
-        room = WaitingRoom(lambda: SubnetId(f"sn-{uuid.uuid4().hex[:16]}"))
+        self.room = room = WaitingRoom(lambda: SubnetId(f"sn-{uuid.uuid4().hex[:16]}"))
         self.allocate = Allocate(ledger, room, plan, clock)
         self.provision = Provision(ledger, self.fleet, presence, patience, clock)
         self.announce = Announce(ledger, self.fleet, presence, plan, clock)
@@ -121,6 +125,8 @@ class ControlPlane:
             nodes=lambda: self.fleet.connected.value,
         )
         self.weigh = WeighStep(sources, self.clock, self.history.interval_s, remembered=recalled)
+        scene = Scene(self.configured.plan, self.desk.services, self.weigh.decided, self.forecast.forecasts)
+        self.autoscale = Autoscale(scene, self.ledger, self.room, self.clock)
         self.remember = Remember(self.store, self.weigh.weights, recalled)
         self.publish = Publish(
             services=self.desk.services,
@@ -140,6 +146,18 @@ class ControlPlane:
             self.clock,
         )
 
+    def _compose_names(self) -> None:
+        """DNS servers are told what load balancing knows, each by a controller of its own."""
+        balanced = Balanced(self.desk.services, self.weigh.decided, self.publish.published)
+        self.names = [
+            NamesStep(server, balanced, self.clock, self.history.interval_s) for server in name_services(self.settings)
+        ]
+
+    def degraded(self) -> list[str]:
+        """Return what is not as good as it could be, though everything works."""
+        named = [f"{step.name}: {step.problem}" for step in self.names if step.problem]
+        return ([f"forecast: {why}"] if (why := self.forecast.because) else []) + named
+
     def _rehearse(self, service: Service, pins: tuple[Pin, ...]) -> WeightTable | None:
         return self.weigh.rehearse(service, pins)
 
@@ -153,7 +171,7 @@ class ControlPlane:
         """Return everybody who loops, in the order in which data flows."""
         steps = (
             self.fleet, self.allocate, self.provision, self.announce, self.desk, self.scrape, self.forecast,
-            self.weigh, self.remember, self.publish, self.arrive,
+            self.weigh, self.autoscale, self.remember, self.publish, self.arrive,
         )  # fmt: skip
         return [Controller(step, self.clock) for step in steps]
 

@@ -13,7 +13,7 @@ from xds_server.domain.access import Access
 from xds_server.domain.limits import Limits
 from xds_server.domain.names import ApplianceName, EndpointId, PoolName, ServiceName, VirtualNetwork
 from xds_server.domain.policy import Failover, Guardrails, Policy, Preference, Thresholds
-from xds_server.domain.subnets import Block, Pool, SubnetPlan
+from xds_server.domain.subnets import Autoscaling, Block, Pool, SubnetPlan, SubnetRequest
 from xds_server.domain.topology import Appliance, Endpoint, Locality, Service, Upstream
 from xds_server.servers.certificates import Certificates, Paths, Tls
 
@@ -30,6 +30,7 @@ def plan(settings: Settings) -> SubnetPlan:
         appliances=tuple(_appliance(part) for part in settings.appliances),
         security_profiles=tuple(settings.security_profiles),
         max_subnets={service: quota.max_subnets for service, quota in settings.quotas.items()},
+        autoscaling=tuple(_autoscaling(part) for part in settings.appliances if part.autoscaling),
     )
 
 
@@ -94,6 +95,13 @@ def _appliance(part: AppliancePart) -> Appliance:
         port=part.port,
         upstream=tuple(Upstream(upstream.address, upstream.port) for upstream in part.upstream),
     )
+
+
+def _autoscaling(part: AppliancePart) -> Autoscaling:
+    assert part.autoscaling
+    assert part.subnet  # the schema sees to it
+    request = SubnetRequest(service=ServiceName(part.service), **part.subnet.model_dump())
+    return Autoscaling(ApplianceName(part.name), request, **part.autoscaling.model_dump())
 
 
 def _pool(part: PoolPart) -> Pool:

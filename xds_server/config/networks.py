@@ -37,6 +37,14 @@ class AutoscalingPart(Part):
     min_subnets: Annotated[int, Field(ge=0, le=10_000)] = 0
     max_subnets: Annotated[int, Field(ge=1, le=10_000)] = 8
     target_load: Annotated[float, Field(gt=0, le=1)] = 0.7
+    scale_down_after_s: Annotated[float, Field(ge=0, le=86_400)] = 300.0
+
+    @model_validator(mode="after")
+    def has_room(self) -> Self:
+        """Refuse bounds that no number lies between."""
+        if self.min_subnets > self.max_subnets:
+            raise ValueError(f"min_subnets {self.min_subnets} is above max_subnets {self.max_subnets}; swap them")
+        return self
 
 
 class SubnetPart(Part):
@@ -57,6 +65,13 @@ class AppliancePart(Part):
     upstream: Annotated[tuple[UpstreamPart, ...], Field(min_length=1)]
     autoscaling: AutoscalingPart | None = None
     subnet: SubnetPart | None = None
+
+    @model_validator(mode="after")
+    def knows_what_to_ask_for(self) -> Self:
+        """Refuse autoscaling without the subnet that it is to ask for."""
+        if self.autoscaling and not self.subnet:
+            raise ValueError("autoscaling asks for subnets: say what of in subnet: {num_ips, security_profile, ...}")
+        return self
 
 
 class PoolPart(Part):
@@ -129,9 +144,10 @@ class DnsServerPart(Part):
     """A DNS server that takes updates."""
 
     name: Label
-    address: Address
+    address: IpAddress
     port: Port = 53
     tsig: TsigPart | None = None
+    owner: Label = "xds-server"
 
 
 class RegistryPart(Part):

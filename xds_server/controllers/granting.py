@@ -52,8 +52,10 @@ class Round:
             blocks=grant.blocks,
             appliance=appliance.name if appliance else None,
             notes=notes,
+            owner=waiting.owner,
         )
-        born = follow(pending, Event.HELD, self.now_s, "; ".join((grant.reason.why, *notes)))
+        why = (grant.reason.why, *notes, *([waiting.because] if waiting.because else []))
+        born = follow(pending, Event.HELD, self.now_s, "; ".join(why))
         assert born is not None  # HELD leads to provisioning
         return born
 

@@ -119,29 +119,6 @@ class Pool:
 
 
 @dataclass(frozen=True, slots=True)
-class SubnetPlan:
-    """What operators configured for subnets. ``max_subnets``: per service; ``default`` stands for all others."""
-
-    pools: tuple[Pool, ...] = ()
-    appliances: tuple[Appliance, ...] = ()
-    security_profiles: tuple[str, ...] = ()
-    max_subnets: Mapping[str, int] = field(default_factory=dict)
-
-    def quota(self, service: str) -> int:
-        """Return how many subnets a service may hold at once."""
-        return self.max_subnets.get(service, self.max_subnets.get("default", 64))
-
-    def appliance_of(self, service: str) -> Appliance | None:
-        """Return the appliance that supplies a service; its own name will do as well."""
-        by_service = next((a for a in self.appliances if a.service == service), None)
-        return by_service or next((a for a in self.appliances if a.name == service), None)
-
-    def pool(self, name: str | None) -> Pool | None:
-        """Return the pool of that name."""
-        return next((pool for pool in self.pools if pool.name == name), None)
-
-
-@dataclass(frozen=True, slots=True)
 class SubnetRequest:
     """What an appliance asks for; ``num_ips`` counts addresses it may use (docs/surface.md)."""
 
@@ -160,12 +137,52 @@ class SubnetRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Autoscaling:
+    """How many subnets an appliance is to hold: so many that they carry ``target_load`` of what they could.
+
+    ``request``: what is asked for, each time. ``scale_down_after_s``: so long fewer must have been enough before one
+    is given back.
+    """
+
+    appliance: ApplianceName
+    request: SubnetRequest
+    min_subnets: int = 0
+    max_subnets: int = 8
+    target_load: float = 0.7
+    scale_down_after_s: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class SubnetPlan:
+    """What operators configured for subnets. ``max_subnets``: per service; ``default`` stands for all others."""
+
+    pools: tuple[Pool, ...] = ()
+    appliances: tuple[Appliance, ...] = ()
+    security_profiles: tuple[str, ...] = ()
+    max_subnets: Mapping[str, int] = field(default_factory=dict)
+    autoscaling: tuple[Autoscaling, ...] = ()
+
+    def quota(self, service: str) -> int:
+        """Return how many subnets a service may hold at once."""
+        return self.max_subnets.get(service, self.max_subnets.get("default", 64))
+
+    def appliance_of(self, service: str) -> Appliance | None:
+        """Return the appliance that supplies a service; its own name will do as well."""
+        by_service = next((a for a in self.appliances if a.service == service), None)
+        return by_service or next((a for a in self.appliances if a.name == service), None)
+
+    def pool(self, name: str | None) -> Pool | None:
+        """Return the pool of that name."""
+        return next((pool for pool in self.pools if pool.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
 class Allocation:
     """One subnet's life: desired (``request``, ``release_wanted``, ``listening``) and observed (``phase``, the rest).
 
     Times are wall clock, in seconds. ``generation`` grows each time it is placed on a node, so that an id with its
     generation names one listener on one node for ever. ``locality``: where that node stands. ``listening``:
-    ``node`` is to serve a listener for it.
+    ``node`` is to serve a listener for it. ``owner``: the controller that asked for it, empty for a caller of the API.
     """
 
     id: SubnetId
@@ -184,3 +201,4 @@ class Allocation:
     next_retry_s: float | None = None
     attempts: int = 0
     notes: tuple[str, ...] = field(default=())
+    owner: str = ""

@@ -32,6 +32,7 @@ def to_body(allocation: Allocation) -> dict[str, object]:
         "next_retry_s": allocation.next_retry_s,
         "attempts": allocation.attempts,
         "notes": list(allocation.notes),
+        "owner": allocation.owner,
     }
 
 
@@ -67,6 +68,7 @@ def from_body(key: str, body: Mapping[str, Any]) -> Allocation:
         next_retry_s=body["next_retry_s"],
         attempts=body["attempts"],
         notes=tuple(body.get("notes", ())),
+        owner=body.get("owner", ""),
     )
 
 

@@ -39,7 +39,10 @@ class Refused(Exception):
 
 @dataclass(eq=False, slots=True)
 class Waiting:
-    """One request. ``decided``: the allocation as it was first granted, or why not. ``guests``: who waits for it."""
+    """One request. ``decided``: the allocation as it was first granted, or why not. ``guests``: who waits for it.
+
+    ``owner``: the controller that asks, and ``because``: why; both empty for a caller of the API.
+    """
 
     id: SubnetId
     request: SubnetRequest
@@ -47,6 +50,8 @@ class Waiting:
     since_s: float
     decided: asyncio.Future[Allocation] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     guests: int = 0
+    owner: str = ""
+    because: str = ""
 
 
 class WaitingRoom:
@@ -63,12 +68,15 @@ class WaitingRoom:
         """Return all who wait, oldest first."""
         return self._waiting
 
-    async def decision(self, request: SubnetRequest, key: str | None, now_s: float) -> Allocation:
+    async def decision(
+        self, request: SubnetRequest, key: str | None, now_s: float, *, owner: str = "", because: str = ""
+    ) -> Allocation:
         """Wait for the decision about a request; safe to cancel.
 
         Raises Refused, Mismatch (the same key sits here with another request), Full.
         """
         waiting = self._enter(request, key, now_s)
+        waiting.owner, waiting.because = owner, because
         waiting.guests += 1
         try:
             return await asyncio.shield(waiting.decided)
