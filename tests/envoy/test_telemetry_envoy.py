@@ -154,6 +154,11 @@ async def test_rates_and_percentiles_of_two_envoys_are_what_the_backends_did(fle
     assert fleet.value("b1", "latency_ms") > 2 * fleet.value("b0", "latency_ms") - OVERHEAD_MS
     assert fleet.history.samples.value.nodes == 2
     assert fleet.value("b0", "kappa") > 0
+    (path,) = fleet.scrape.paths.value.values()
+    round_trip_ms, loss = path.column("round_trip_ms"), path.column("loss")
+    assert (round_trip_ms > 0).all()  # a loopback's: some 30 us
+    assert (round_trip_ms < OVERHEAD_MS).all()
+    assert not np.nansum(loss)
 
 
 async def test_a_restarted_envoy_counts_anew_and_a_dead_endpoint_only_fails(fleet, run_backends, free_port):
@@ -172,6 +177,8 @@ async def test_a_restarted_envoy_counts_anew_and_a_dead_endpoint_only_fails(flee
     assert fleet.value("dead", "error_rate") == 1
     assert fleet.value("dead", "connect_failure_rate") > 0
     assert np.isnan(fleet.value("dead", "latency_ms"))
+    (path,) = fleet.scrape.paths.value.values()
+    assert path.column("loss")[path.keys.index(key("dead"))] == 1
 
     await sidecar.envoy.stop()
     await fleet.scrape.step()

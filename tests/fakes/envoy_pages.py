@@ -31,18 +31,21 @@ def clusters_json(hosts: Mapping[Host, Mapping[str, float]]) -> bytes:
 
 
 def stats_text(
-    series: Mapping[tuple[str, str], Sequence[float]], bounds_us: Iterable[float] = BOUNDS_US, extra: str = ""
+    series: Mapping[tuple[str, str], Sequence[float]],
+    bounds_us: Iterable[float] = BOUNDS_US,
+    extra: str = "",
+    name: str = LATENCY_SERIES,
 ) -> bytes:
-    """Write the latency histogram of (service, endpoint id) -> latencies in ms as ``/stats/prometheus`` does."""
-    lines = [f"# TYPE {LATENCY_SERIES} histogram"]
+    """Write a histogram, the latency's unless told otherwise, of (service, endpoint id) -> latencies in ms as ``/stats/prometheus`` does."""
+    lines = [f"# TYPE {name} histogram"]
     for (service, endpoint), latencies_ms in series.items():
         us = np.array(latencies_ms, dtype=np.float64) * 1000
         labels = f'{ENDPOINT_LABEL}="{endpoint}",{SERVICE_LABEL}="{service}"{extra}'
         counts = [(f"{b:g}" if b < 1e6 else f"{b:.0f}", int((us <= b).sum())) for b in bounds_us] + [("+Inf", len(us))]
-        lines += [f'{LATENCY_SERIES}_bucket{{{labels},le="{bound}"}} {count}' for bound, count in counts]
+        lines += [f'{name}_bucket{{{labels},le="{bound}"}} {count}' for bound, count in counts]
         lines += [
-            f"{LATENCY_SERIES}_sum{{{labels}}} {float(us.sum())!r}",
-            f"{LATENCY_SERIES}_count{{{labels}}} {len(us)}",
+            f"{name}_sum{{{labels}}} {float(us.sum())!r}",
+            f"{name}_count{{{labels}}} {len(us)}",
         ]
     return "\n".join([*lines, ""]).encode()
 

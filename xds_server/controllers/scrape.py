@@ -1,26 +1,31 @@
 """Scrape: reads every connected Envoy once per tick and appends one sample of all endpoints to the history.
 
-Knows when the next tick is, which nodes failed and for how long they are left alone. Does not know Envoy's pages nor
-what the samples are for.
+Knows when the next tick is, which nodes failed and for how long they are left alone, and whose paths a node measures.
+Does not know Envoy's pages nor what the samples are for.
 """
 
 import asyncio
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar, cast
 
 import numpy as np
 
 from xds_server import metrics
 from xds_server.decisions.capacity import infer_capacity
-from xds_server.decisions.rates import Delta, between, fresh, merge
-from xds_server.domain.names import NodeId, ServiceName
+from xds_server.decisions.paths import follow, measuring
+from xds_server.decisions.rates import Delta, between, fresh, merging
+from xds_server.domain.names import NodeId, ServiceName, VirtualNetwork
+from xds_server.domain.paths import PathSample
 from xds_server.domain.policy import Policy
 from xds_server.domain.telemetry import FIELDS, CounterPage, Samples
 from xds_server.domain.topology import Node, Service
 from xds_server.ports import Clock, StatsSource, Unavailable
 from xds_server.state.history import History
+from xds_server.state.watchable import Watchable
 
+T = TypeVar("T")
 _MOST_TICKS_ALONE = 12
 
 
@@ -49,7 +54,7 @@ class _Known:
 
 
 class Scrape:
-    """The step of the scrape controller: the only writer of ``history``."""
+    """The step of the scrape controller: the only writer of ``history`` and of ``paths``."""
 
     name = "scrape"
 
@@ -63,6 +68,7 @@ class Scrape:
         options: ScrapeOptions | None = None,
     ) -> None:
         """Take the connected ``nodes`` and the current ``services``; ticks come every ``history.interval_s``."""
+        self.paths: Watchable[Mapping[VirtualNetwork, PathSample]] = Watchable({})
         self._nodes = nodes
         self._services = services
         self._source = source
@@ -101,12 +107,33 @@ class Scrape:
             for node in due:
                 group.create_task(self._read(node, slots))
         now = self._clock.now()
-        deltas = [known.delta for known in self._known.values() if known.delta is not None]
+        deltas = {node: known.delta for node, known in self._known.items() if known.delta is not None}
+        young = fresh(deltas.values(), at_s, self._options.stale_ticks * interval_s)
         # a sample belongs to the moment its tick began: how long the slowest node took must not bend the time axis
-        samples = merge(fresh(deltas, at_s, self._options.stale_ticks * interval_s), at_s, interval_s)
-        await self._clock.sleep(0)  # merging many large nodes takes milliseconds: let streams go on in between
+        samples = await self._by_pieces(merging(young, at_s, interval_s))
+        await self._measure_paths(young, at_s)
         self._history.append(self._completed(samples))
-        self._tell_ages(deltas, now)
+        self._tell_ages(list(deltas.values()), now)
+
+    async def _by_pieces(self, work: Generator[None, None, T]) -> T:
+        """Do a long work in pieces of a few milliseconds: streams go on in between."""
+        while True:
+            try:
+                next(work)
+            except StopIteration as end:
+                return cast("T", end.value)
+            await self._clock.sleep(0)
+
+    async def _measure_paths(self, deltas: Sequence[Delta], at_s: float) -> None:
+        """Follow the paths of every virtual network that has Envoys."""
+        network = {n.id: n.virtual_network for n in self._nodes()}
+        parts: dict[VirtualNetwork, list[Delta]] = {}
+        for delta in deltas:
+            if delta.node in network:
+                parts.setdefault(network[delta.node], []).append(delta)
+        before = self.paths.value
+        found = {name: await self._by_pieces(measuring(some, name, at_s)) for name, some in parts.items()}
+        self.paths.set({name: follow(before.get(name), sample) for name, sample in found.items()})
 
     def _due(self) -> list[Node]:
         """Forget nodes that left; return those to read now. An address is read once, whoever else names it too."""

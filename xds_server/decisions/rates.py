@@ -4,21 +4,34 @@ Knows counter resets, gaps and how to merge: counts and histograms add, means an
 histogram and never averaged. Does not know how pages are read, nor what anybody does with a sample.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Final
+from typing import Final, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xds_server.domain.names import EndpointKey, NodeId
-from xds_server.domain.telemetry import COUNTERS, FIELDS, LATENCY_BOUNDS_MS, CounterPage, Samples
+from xds_server.domain.telemetry import (
+    CONNECT_BOUNDS_MS,
+    COUNTERS,
+    FIELDS,
+    LATENCY_BOUNDS_MS,
+    CounterPage,
+    Samples,
+)
 
 ABSURD_PER_S: Final = 1e8
 """No endpoint gets that many attempts per second, or has that many in flight, from one Envoy: a broken page."""
-_BUCKETS: Final = len(LATENCY_BOUNDS_MS) + 1
-_WIDTH: Final = len(COUNTERS) + _BUCKETS + 1
+SLICE: Final = 10_000
+"""Rows that are merged in one go; between two of them others may run."""
+_BUCKETS: Final = slice(len(COUNTERS), len(COUNTERS) + len(LATENCY_BOUNDS_MS) + 1)
+_SUM: Final = _BUCKETS.stop
+CONNECTS: Final = slice(_SUM + 1, _SUM + 3 + len(CONNECT_BOUNDS_MS))
+"""Columns of ``Delta.counts`` that say what connections took to come up: buckets, then the sum in ms."""
+_WIDTH: Final = CONNECTS.stop
+_COUNTED: Final = [column for column in range(_WIDTH) if column not in {_SUM, _WIDTH - 1}]
 
 Float64 = NDArray[np.float64]
 Rows = NDArray[np.intp]
@@ -28,8 +41,8 @@ Rows = NDArray[np.intp]
 class Delta:
     """What one Envoy counted between two readings.
 
-    ``counts``: float64, keys x (COUNTERS, latency buckets, latency sum in ms), never negative. ``active``: requests in
-    flight at the later reading. ``to_s`` and ``elapsed_s`` on the control plane's clock.
+    ``counts``: float64, keys x (COUNTERS, latency buckets, latency sum in ms, CONNECTS), never negative. ``active``:
+    requests in flight at the later reading. ``to_s`` and ``elapsed_s`` on the control plane's clock.
     """
 
     node: NodeId
@@ -51,17 +64,17 @@ def between(previous: CounterPage, current: CounterPage) -> Delta | None:
     if not elapsed_s > 0:
         return None
     rows, before = _shared_rows(previous.keys, current.keys)
-    split = len(COUNTERS)
-    counts = np.empty((len(rows), _WIDTH))
+    counts = np.zeros((len(rows), _WIDTH))
     with np.errstate(invalid="ignore", over="ignore"):
-        counts[:, :split], _ = _growth(previous.counters[before], current.counters[rows])
-        grown, reset = _growth(previous.latency_buckets[before], current.latency_buckets[rows])
-        counts[:, split:-1] = grown
-        sums = current.latency_sum_ms[rows]
-        counts[:, -1] = np.where(reset, sums, np.maximum(sums - previous.latency_sum_ms[before], 0.0))
+        counts[:, : len(COUNTERS)] = _growth(previous.counters[before], current.counters[rows])
+        counts[:, _BUCKETS.start : _SUM + 1] = _histogram_growth(_latency(previous)[before], _latency(current)[rows])
+        if previous.connects is not None and current.connects is not None:
+            counts[:, CONNECTS] = _histogram_growth(previous.connects[before], current.connects[rows])
     active = current.active[rows]
     sane = np.isfinite(counts).all(axis=1) & (counts >= 0).all(axis=1) & np.isfinite(active) & (active >= 0)
-    sane &= (counts[:, :-1].max(axis=1, initial=0.0) <= ABSURD_PER_S * max(elapsed_s, 1.0)) & (active <= ABSURD_PER_S)
+    sane &= (counts[:, _COUNTED].max(axis=1, initial=0.0) <= ABSURD_PER_S * max(elapsed_s, 1.0)) & (
+        active <= ABSURD_PER_S
+    )
     keys = current.keys
     if len(rows) < len(keys) or not sane.all():
         keys = tuple(keys[r] for r in rows[sane])
@@ -80,17 +93,45 @@ def merge(deltas: Sequence[Delta], at_s: float, interval_s: float) -> Samples:
     A node read over a longer or shorter time than a tick counts with its rate. Of two deltas of one node the newer one
     counts. The order of ``deltas`` does not matter.
     """
-    newest = {d.node: d for d in sorted(deltas, key=lambda d: d.to_s)}
-    parts = [newest[node] for node in sorted(newest)]
-    keys, rows_of_part = _joined([part.keys for part in parts])
+    return in_one_go(merging(deltas, at_s, interval_s))
+
+
+def merging(deltas: Sequence[Delta], at_s: float, interval_s: float) -> Generator[None, None, Samples]:
+    """Merge (see ``merge``) in pieces of a few milliseconds: a yield between two, the samples as return value."""
+    parts = newest(deltas)
+    keys, rows_of_part = joined([part.keys for part in parts])
     counts, active = np.zeros((len(keys), _WIDTH)), np.zeros(len(keys))
     for part, rows in zip(parts, rows_of_part, strict=True):
-        counts[rows] += part.counts * (interval_s / part.elapsed_s)
-        active[rows] += part.active
-    return Samples(at_s, interval_s, keys, _fields(counts, active, interval_s), len(parts))
+        for some in sliced(len(rows)):
+            counts[rows[some]] += part.counts[some] * (interval_s / part.elapsed_s)
+            active[rows[some]] += part.active[some]
+            yield
+    values = np.empty((len(keys), len(FIELDS)), np.float32)
+    for some in sliced(len(keys)):
+        values[some] = _fields(counts[some], active[some], interval_s)
+        yield
+    return Samples(at_s, interval_s, keys, values, len(parts))
 
 
-def percentile(buckets: Float64, q: float) -> Float64:
+T = TypeVar("T")
+
+
+def in_one_go(pieces: Generator[None, None, T]) -> T:
+    """Do all pieces of a work at once and return its result."""
+    while True:
+        try:
+            next(pieces)
+        except StopIteration as end:
+            return cast("T", end.value)
+
+
+def newest(deltas: Iterable[Delta]) -> list[Delta]:
+    """Return one delta per node, the newest, in the order of node ids."""
+    last = {d.node: d for d in sorted(deltas, key=lambda d: d.to_s)}
+    return [last[node] for node in sorted(last)]
+
+
+def percentile(buckets: Float64, q: float, bounds_ms: Sequence[float] = LATENCY_BOUNDS_MS) -> Float64:
     """Return the ``q`` quantile (0..1) in ms of each row of ``buckets``; NaN for an empty row.
 
     Linear within a bucket, as Prometheus' histogram_quantile; beyond the last bound, that bound.
@@ -98,20 +139,20 @@ def percentile(buckets: Float64, q: float) -> Float64:
     cumulative = np.cumsum(buckets, axis=1)
     total = cumulative[:, -1]
     wanted = q * total
-    bucket = np.minimum((cumulative < wanted[:, None]).sum(axis=1), _BUCKETS - 1)
+    bucket = np.minimum((cumulative < wanted[:, None]).sum(axis=1), len(bounds_ms))
     row = np.arange(len(buckets))
     inside = buckets[row, bucket]
     below = cumulative[row, bucket] - inside
-    edges = np.array((0.0, *LATENCY_BOUNDS_MS, LATENCY_BOUNDS_MS[-1]))
+    edges = np.array((0.0, *bounds_ms, bounds_ms[-1]))
     part = np.divide(wanted - below, inside, out=np.zeros_like(wanted), where=inside > 0)
     value = edges[bucket] + np.clip(part, 0.0, 1.0) * (edges[bucket + 1] - edges[bucket])
     return np.where(total > 0, value, np.nan)
 
 
 def _fields(counts: Float64, active: Float64, interval_s: float) -> NDArray[np.float32]:
-    """Counts of one tick -> the columns of ``Samples.values``; ``kappa`` stays NaN, ``decisions.capacity`` knows it."""
+    """Counts of one tick -> the columns of ``Samples.values``; what others know (capacity, ORCA) stays NaN."""
     count = dict(zip(COUNTERS, counts.T, strict=False))
-    buckets = counts[:, len(COUNTERS) : -1]
+    buckets = counts[:, _BUCKETS]
     attempts = buckets.sum(axis=1)
     # rq_error holds time-outs (per try and in all) and failed connects too; rq_total misses failed connects and counts
     # what the client gave up (measured, Envoy 1.40)
@@ -120,26 +161,42 @@ def _fields(counts: Float64, active: Float64, interval_s: float) -> NDArray[np.f
     values = {
         "requests": requests,
         "rps": requests / interval_s,
-        "latency_ms": _ratio(counts[:, -1], attempts),
+        "latency_ms": ratio(counts[:, _SUM], attempts),
         "latency_p50_ms": percentile(buckets, 0.5),
         "latency_p90_ms": percentile(buckets, 0.9),
         "latency_p99_ms": percentile(buckets, 0.99),
-        "error_rate": _ratio(failed, requests),
+        "error_rate": ratio(failed, requests),
         "in_flight": active,
         "connect_failure_rate": count["cx_connect_fail"] / interval_s,
-        "kappa": np.full(len(counts), np.nan),
     }
-    return np.stack([values[name] for name in FIELDS], axis=1).astype(np.float32)
+    unknown = np.full(len(counts), np.nan)
+    return np.stack([values.get(name, unknown) for name in FIELDS], axis=1).astype(np.float32)
 
 
-def _ratio(part: Float64, whole: Float64) -> Float64:
+def ratio(part: Float64, whole: Float64) -> Float64:
+    """Return part / whole, NaN where the whole is nothing."""
     return np.divide(part, whole, out=np.full_like(part, np.nan), where=whole > 0)
 
 
-def _growth(before: Float64, after: Float64) -> tuple[Float64, NDArray[np.bool_]]:
-    """Return how much each row of counters grew, and which rows were reset in between."""
-    reset: NDArray[np.bool_] = np.any(after < before, axis=1)
-    return np.where(reset[:, None], after, after - before), reset
+def _latency(page: CounterPage) -> Float64:
+    return np.column_stack([page.latency_buckets, page.latency_sum_ms])
+
+
+def _growth(before: Float64, after: Float64) -> Float64:
+    """Return how much each row grew; a row in which any number fell was reset, and all of it is growth."""
+    reset = np.any(after < before, axis=1)
+    return np.where(reset[:, None], after, after - before)
+
+
+def _histogram_growth(before: Float64, after: Float64) -> Float64:
+    """Return the same of buckets with their sum behind them: the sum is Envoy's estimate and may fall a little."""
+    reset = np.any(after[:, :-1] < before[:, :-1], axis=1)
+    return np.where(reset[:, None], after, np.maximum(after - before, 0.0))
+
+
+def sliced(rows: int) -> Iterator[slice]:
+    """Cut rows into pieces of SLICE."""
+    return (slice(start, min(start + SLICE, rows)) for start in range(0, rows, SLICE))
 
 
 def _shared_rows(previous: tuple[EndpointKey, ...], current: tuple[EndpointKey, ...]) -> tuple[Rows, Rows]:
@@ -153,7 +210,7 @@ def _shared_rows(previous: tuple[EndpointKey, ...], current: tuple[EndpointKey, 
     return rows, before[rows]
 
 
-def _joined(parts: Sequence[tuple[EndpointKey, ...]]) -> tuple[tuple[EndpointKey, ...], list[Rows]]:
+def joined(parts: Sequence[tuple[EndpointKey, ...]]) -> tuple[tuple[EndpointKey, ...], list[Rows]]:
     """Return all keys, each once, in the order of their first showing, and the rows each part has among them."""
     layouts = list({id(keys): keys for keys in parts}.values())
     if all(keys == layouts[0] for keys in layouts):

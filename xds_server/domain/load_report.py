@@ -3,12 +3,20 @@
 Knows counts. Does not know how they are reported nor what follows from them.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+REPORTED: Final = ("cpu_utilization", "mem_utilization", "application_utilization", "named_metrics.cost")
+"""What endpoints may say of themselves (ORCA), by the names that Envoy reports it under."""
 
 
 @dataclass(frozen=True, slots=True)
 class EndpointLoad:
-    """Requests of one client to one endpoint. All but ``in_progress`` count what happened in the interval."""
+    """Requests of one client to one endpoint. All but ``in_progress`` count what happened in the interval.
+
+    ``told``: what the endpoint said of itself with its answers, by name of REPORTED: in how many, and the sum.
+    """
 
     cluster: str
     address: str
@@ -17,6 +25,7 @@ class EndpointLoad:
     failed: int
     issued: int
     in_progress: int
+    told: Mapping[str, tuple[int, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

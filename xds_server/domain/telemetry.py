@@ -23,6 +23,13 @@ LATENCY_SERIES: Final = "envoy_xds_server_upstream_latency_us"
 """The same in ``/stats/prometheus``, then ``_bucket``, ``_sum``, ``_count``; ``le`` and sum in microseconds."""
 MICROSECONDS_PER_MS: Final = 1000.0
 """``le="2000"`` is ``LATENCY_BOUNDS_MS[0]``, 2 ms."""
+CONNECT_BOUNDS_MS: Final = (0.5, 1.0, 2.5, 6.0, 15.0, 40.0, 100.0, 250.0)
+"""Upper bounds of the connect buckets; one more holds the rest."""
+CONNECT_STAT: Final = "xds_server.upstream_connect_us"
+"""The histogram of what the connection of each attempt took to come up: one round trip of its path."""
+CONNECT_SERIES: Final = "envoy_xds_server_upstream_connect_us"
+STATS_FILTER: Final = "%5Exds_server.upstream_"
+"""Which raw names are asked for, as a regular expression in a URL; ``^``, for a cluster is called xds_server too."""
 ENDPOINT_LABEL: Final = "ep"
 """The label with the endpoint id; ``-`` when no endpoint was picked."""
 SERVICE_LABEL: Final = "cl"
@@ -38,6 +45,10 @@ FIELDS: Final = (
     "in_flight",  # requests active at the scrape, all nodes together
     "connect_failure_rate",  # failed connects/s
     "kappa",  # capacity inferred from this tick alone, requests/s
+    "cpu",  # what the endpoint says of itself (ORCA), fractions, 1 is all there is
+    "memory",
+    "utilisation",
+    "cost",  # what a request cost, in the endpoint's own unit
 )
 """Columns of ``Samples.values``; NaN where nothing was seen."""
 
@@ -48,7 +59,9 @@ class CounterPage:
 
     ``counters``: float64, keys x len(COUNTERS). ``active``: float64, keys; requests in flight now. ``latency_buckets``:
     float64, keys x (len(LATENCY_BOUNDS_MS) + 1), attempts per bucket (not cumulative over buckets).
-    ``latency_sum_ms``: float64, keys. ``read_at_s``: the control plane's clock at the reading.
+    ``latency_sum_ms``: float64, keys. ``read_at_s``: the control plane's clock at the reading. ``connects``: float64,
+    keys x (len(CONNECT_BOUNDS_MS) + 2): attempts per bucket of what their connection took to come up, then the sum in
+    ms; None where nothing tells.
     """
 
     node: NodeId
@@ -58,6 +71,7 @@ class CounterPage:
     active: NDArray[np.float64]
     latency_buckets: NDArray[np.float64]
     latency_sum_ms: NDArray[np.float64]
+    connects: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

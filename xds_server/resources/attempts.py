@@ -11,7 +11,7 @@ from envoy.extensions.access_loggers.stats.v3 import stats_pb2
 from envoy_data_plane.envoy.extensions.access_loggers.stats.v3 import Config
 from envoy_data_plane.envoy.type.v3 import Scope
 
-from xds_server.domain.telemetry import ENDPOINT_LABEL, LATENCY_STAT, METADATA, SERVICE_LABEL
+from xds_server.domain.telemetry import CONNECT_STAT, ENDPOINT_LABEL, LATENCY_STAT, METADATA, SERVICE_LABEL
 from xds_server.resources.payloads import wrapped
 
 _ANSWERED: Final = {
@@ -25,19 +25,28 @@ def attempt_log() -> accesslog_pb2.AccessLog:
     """Return the logger for a router's ``upstream_log``: there it sees every attempt, retried ones too.
 
     The latency is from the last byte sent to the first byte received, in microseconds; an attempt without an answer has
-    none. Series of endpoints that are gone are evicted (``bootstrap`` says when).
+    none. Beside it: what the attempt's connection took to come up, of a reused one again and again. Series of endpoints
+    that are gone are evicted (``bootstrap`` says when).
     """
-    prefix, _, name = LATENCY_STAT.partition(".")
     tags = [
         {"name": ENDPOINT_LABEL, "value_format": f"%UPSTREAM_METADATA({METADATA}:id)%"},
         {"name": SERVICE_LABEL, "value_format": "%UPSTREAM_CLUSTER%"},
     ]
-    latency = {
-        "stat": {"name": name, "tags": tags},
-        "unit": "Microseconds",
-        "value_format": "%COMMON_DURATION(US_TX_BEG:US_RX_BEG:us)%",
-    }
-    config = stats_pb2.Config(histograms=[latency])
+    stats = (
+        (LATENCY_STAT, "%COMMON_DURATION(US_TX_BEG:US_RX_BEG:us)%"),
+        (CONNECT_STAT, "%COMMON_DURATION(US_CX_BEG:US_CX_END:us)%"),
+    )
+    config = stats_pb2.Config(
+        histograms=[
+            {
+                "stat": {"name": stat.partition(".")[2], "tags": tags},
+                "unit": "Microseconds",
+                "value_format": duration,
+            }
+            for stat, duration in stats
+        ]
+    )
+    prefix = LATENCY_STAT.partition(".")[0]
     config.MergeFromString(_scope(prefix))
     return accesslog_pb2.AccessLog(
         name="envoy.access_loggers.stats", filter={"status_code_filter": _ANSWERED}, typed_config=wrapped(config)

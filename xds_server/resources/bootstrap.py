@@ -9,7 +9,14 @@ from typing import Any, Final, NamedTuple
 import yaml
 
 from xds_server.domain.addresses import read_address
-from xds_server.domain.telemetry import LATENCY_BOUNDS_MS, LATENCY_STAT, METADATA, MICROSECONDS_PER_MS
+from xds_server.domain.telemetry import (
+    CONNECT_BOUNDS_MS,
+    CONNECT_STAT,
+    LATENCY_BOUNDS_MS,
+    LATENCY_STAT,
+    METADATA,
+    MICROSECONDS_PER_MS,
+)
 from xds_server.domain.topology import Node, NodeKind
 from xds_server.resources.addresses import is_ip, is_resolved, split
 
@@ -67,6 +74,7 @@ def bootstrap(node: Node, xds: str, admin: str = "", tls: TlsFiles | None = None
         "admin": {"address": _address(*places[1])},
         "dynamic_resources": {"ads_config": _ads(), "cds_config": source, "lds_config": source},
         "static_resources": static,
+        **(_load_reports() if node.kind is NodeKind.SIDECAR else {}),
         **_stats(),
         "overload_manager": _overload(),
     }
@@ -108,13 +116,20 @@ def _abstract(node: Node) -> str:
 
 
 def _ads() -> Json:
-    """Return delta ADS, soon back after a loss: 0.3 s instead of 6-7 s (ENVOY_FACTS.md section 3)."""
+    """Return delta ADS, soon back after a loss: 0.3 s instead of 6-7 s (docs/envoy.md §3)."""
     back_off = {"retry_back_off": {"base_interval": "0.2s", "max_interval": "1s"}}
     return {
         "api_type": "DELTA_GRPC",
         "transport_api_version": "V3",
         "grpc_services": [{"envoy_grpc": {"cluster_name": XDS_CLUSTER, "retry_policy": back_off}}],
     }
+
+
+def _load_reports() -> Json:
+    """Return where load is reported: what endpoints say of themselves (ORCA) has no other way to us."""
+    service = {"envoy_grpc": {"cluster_name": XDS_CLUSTER}}
+    told = {"api_type": "GRPC", "transport_api_version": "V3", "grpc_services": [service]}
+    return {"cluster_manager": {"load_stats_config": told}}
 
 
 def _xds_cluster(host: str, port: int, tls: TlsFiles | None) -> Json:
@@ -186,11 +201,15 @@ def _stats() -> Json:
 
     Eviction is slow, because an evicted series starts again at zero: between two readings nothing may be lost.
     """
-    buckets = [bound * MICROSECONDS_PER_MS for bound in LATENCY_BOUNDS_MS]
+    bounds_ms = {LATENCY_STAT: LATENCY_BOUNDS_MS, CONNECT_STAT: CONNECT_BOUNDS_MS}
+    buckets = [
+        {"match": {"prefix": stat}, "buckets": [bound * MICROSECONDS_PER_MS for bound in bounds]}
+        for stat, bounds in bounds_ms.items()
+    ]
     return {
         "stats_flush_interval": "1s",
         "stats_eviction_interval": "300s",
-        "stats_config": {"histogram_bucket_settings": [{"match": {"prefix": LATENCY_STAT}, "buckets": buckets}]},
+        "stats_config": {"histogram_bucket_settings": buckets},
     }
 
 

@@ -10,6 +10,7 @@ from envoy.config.cluster.v3 import cluster_pb2
 from envoy.extensions.load_balancing_policies.least_request.v3 import least_request_pb2
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 
+from xds_server.domain.load_report import REPORTED
 from xds_server.domain.resource import Resource
 from xds_server.domain.topology import Appliance, Dialect, Service, Upstream
 from xds_server.resources.addresses import is_resolved, write
@@ -43,6 +44,7 @@ def service_cluster(service: Service, dialect: Dialect) -> Resource:
     cluster.load_balancing_policy.policies.add(
         typed_extension_config=extension(_LEAST_REQUEST, _least_request(service))
     )
+    cluster.lrs_report_endpoint_metrics.extend(REPORTED)  # what endpoints say of themselves comes with load reports
     _speak_as_the_caller(cluster)
     return encode(cluster)
 

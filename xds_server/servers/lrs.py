@@ -3,6 +3,7 @@
 Knows the load reporting service's messages. Does not know what anybody makes of the counts.
 """
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Any, Final
@@ -10,7 +11,7 @@ from typing import Any, Final
 import grpc
 from envoy.service.load_stats.v3 import lrs_pb2
 
-from xds_server.domain.load_report import EndpointLoad, LoadReport
+from xds_server.domain.load_report import REPORTED, EndpointLoad, LoadReport
 from xds_server.domain.names import InvalidName, NodeId
 
 INTERVAL_S: Final = 10
@@ -19,6 +20,7 @@ _SERVICE: Final = lrs_pb2.DESCRIPTOR.services_by_name["LoadReportingService"].fu
 _MOST_NODES: Final = 10_000
 _MOST_ENDPOINTS: Final = 1_000_000
 _MOST_REPORTED: Final = 100_000
+_BREATH: Final = 500
 
 AdmitNode = Callable[[str], None]
 """Lets the caller be a node; raises PermissionError with the reason."""
@@ -68,7 +70,7 @@ class LoadReporting:
         return node
 
     async def _take(self, node: NodeId, request: Any, context: Any) -> None:
-        endpoints = tuple(_loads(request))
+        endpoints = await _loads(request)
         if len(endpoints) > _MOST_REPORTED:
             text = f"{len(endpoints)} endpoints in one report; at most {_MOST_REPORTED} are taken"
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
@@ -90,7 +92,17 @@ def _wish() -> Any:
     return wish
 
 
-def _loads(request: Any) -> Iterator[EndpointLoad]:
+async def _loads(request: Any) -> tuple[EndpointLoad, ...]:
+    """Read a report, letting others go on in between: a large one takes tens of milliseconds."""
+    found: list[EndpointLoad] = []
+    for load in _each_load(request):
+        found.append(load)
+        if not len(found) % _BREATH:
+            await asyncio.sleep(0)
+    return tuple(found)
+
+
+def _each_load(request: Any) -> Iterator[EndpointLoad]:
     for cluster in request.cluster_stats:
         for locality in cluster.upstream_locality_stats:
             for stats in locality.upstream_endpoint_stats:
@@ -103,4 +115,9 @@ def _loads(request: Any) -> Iterator[EndpointLoad]:
                     failed=stats.total_error_requests,
                     issued=stats.total_issued_requests,
                     in_progress=stats.total_requests_in_progress,
+                    told={
+                        m.metric_name: (m.num_requests_finished_with_metric, m.total_metric_value)
+                        for m in stats.load_metric_stats
+                        if m.metric_name in REPORTED
+                    },
                 )

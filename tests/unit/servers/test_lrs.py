@@ -62,6 +62,23 @@ async def test_a_client_is_asked_and_remembered(reporting):
     await call.done_writing()
 
 
+async def test_what_endpoints_say_of_themselves_is_kept_by_name(reporting):
+    """ORCA's sums come through with their counts; names that nobody asked for are left out."""
+    service, stub = reporting
+    call = stub.StreamLoadStats(timeout=5)
+    made = report("n1")
+    stats = made.cluster_stats[0].upstream_locality_stats[0].upstream_endpoint_stats[0]
+    for name, requests, total in (("cpu_utilization", 4, 1.2), ("named_metrics.cost", 2, 5.0), ("eps", 1, 1.0)):
+        stats.load_metric_stats.add(
+            metric_name=name, num_requests_finished_with_metric=requests, total_metric_value=total
+        )
+    await call.write(made)
+    await until(lambda: "n1" in service.latest)
+    told = service.latest["n1"].endpoints[0].told
+    assert told == {"cpu_utilization": (4, 1.2), "named_metrics.cost": (2, 5.0)}
+    await call.done_writing()
+
+
 @pytest.mark.parametrize(
     ("first", "second", "code"),
     [

@@ -7,7 +7,7 @@ text, because a Prometheus parser takes seconds where this takes a third of one.
 import gc
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from ipaddress import ip_address
 from typing import Any, Final
@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xds_server.domain.telemetry import (
+    CONNECT_BOUNDS_MS,
+    CONNECT_SERIES,
     COUNTERS,
     ENDPOINT_LABEL,
     LATENCY_BOUNDS_MS,
@@ -25,16 +27,31 @@ from xds_server.domain.telemetry import (
 )
 from xds_server.ports import Unavailable
 
-WIDTH: Final = len(COUNTERS) + 1 + len(LATENCY_BOUNDS_MS) + 1 + 1
-"""Columns of a table: counters, requests active, latency buckets, latency sum in ms."""
+LATENCY: Final = slice(len(COUNTERS) + 1, len(COUNTERS) + 1 + len(LATENCY_BOUNDS_MS) + 2)
+CONNECTS: Final = slice(LATENCY.stop, LATENCY.stop + len(CONNECT_BOUNDS_MS) + 2)
+WIDTH: Final = CONNECTS.stop
+"""Columns of a table: counters, requests active, latency buckets, latency sum in ms, the same of connects."""
 LARGEST: Final = 2.0**63
 """A counter beyond this is none."""
-_BUCKET = re.compile(rb'^%b_bucket\{(.*),le="([^"]++)"\} (\S++)$' % LATENCY_SERIES.encode(), re.MULTILINE)
-_SUM = re.compile(rb"^%b_sum\{(.*)\} (\S++)$" % LATENCY_SERIES.encode(), re.MULTILINE)
 _LABEL = re.compile(rb'(\w+)="([^"]*)"')
 
 Float64 = NDArray[np.float64]
 Rows = NDArray[np.intp]
+
+
+class Series:
+    """A histogram that is read: its columns in the table, its bounds in ms, its lines in the page."""
+
+    def __init__(self, name: str, columns: slice, bounds_ms: Sequence[float]) -> None:
+        self.columns, self.bounds_ms = columns, bounds_ms
+        self.buckets = re.compile(rb'^%b_bucket\{(.*),le="([^"]++)"\} (\S++)$' % name.encode(), re.MULTILINE)
+        self.sums = re.compile(rb"^%b_sum\{(.*)\} (\S++)$" % name.encode(), re.MULTILINE)
+
+
+_SERIES: Final = (
+    Series(LATENCY_SERIES, LATENCY, LATENCY_BOUNDS_MS),
+    Series(CONNECT_SERIES, CONNECTS, CONNECT_BOUNDS_MS),
+)
 
 
 class Directory:
@@ -58,12 +75,12 @@ def parse(clusters: bytes, stats: bytes, directory: Directory) -> tuple[Rows, Fl
     Raises Unavailable("malformed") with what is wrong.
     """
     table = np.zeros((len(directory), WIDTH))
-    split = len(COUNTERS) + 1
     try:
         rows, counters = _hosts(json.loads(clusters), directory)
-        np.add.at(table[:, :split], rows, counters)
-        rows_of_series, latency = _latency(stats, directory)
-        np.add.at(table[:, split:], rows_of_series, latency)
+        np.add.at(table[:, : LATENCY.start], rows, counters)
+        for series in _SERIES:
+            told, numbers = _histograms(stats, series, directory)
+            np.add.at(table[:, series.columns], told, numbers)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
         raise Unavailable("malformed", f"{type(error).__name__}: {str(error)[:200]}") from None
     shown = np.unique(rows)
@@ -98,36 +115,36 @@ def _hosts(page: Any, directory: Directory) -> tuple[Rows, Float64]:
     return np.array(rows, dtype=np.intp), np.array(numbers).reshape(len(rows), len(COUNTERS) + 1)
 
 
-def _latency(page: bytes, directory: Directory) -> tuple[Rows, Float64]:
-    """Return the latency buckets (not cumulative) and sums in ms of every series that is in the directory."""
-    lines = _BUCKET.findall(page)
-    sums = _SUM.findall(page)
+def _histograms(page: bytes, series: Series, directory: Directory) -> tuple[Rows, Float64]:
+    """Return buckets (not cumulative) and sums in ms of every line of a series whose endpoint is in the directory."""
+    lines = series.buckets.findall(page)
+    sums = series.sums.findall(page)
     if len(lines) != len(sums) * (width := len(lines) // max(len(sums), 1)):
         raise ValueError(f"{len(lines)} buckets and {len(sums)} sums do not fit; the page is cut")
-    series = [labels for labels, _ in sums]
+    labels = [label for label, _ in sums]
     bounds = [bound for _, bound, _ in lines[:width]]
-    if [b for _, b, _ in lines] != bounds * len(sums) or [s for s, _, _ in lines[:: max(width, 1)]] != series:
-        raise ValueError("the latency series have unlike buckets; give them one histogram_bucket_settings")
-    rows = np.array([_row(labels, directory) for labels in series], dtype=np.intp)
-    numbers = np.empty((len(series), len(LATENCY_BOUNDS_MS) + 2))
-    if series:
-        cumulative = np.array([float(value) for _, _, value in lines]).reshape(len(series), width)
-        numbers[:, :-1] = _our_buckets(cumulative, np.array([float(b) for b in bounds]) / MICROSECONDS_PER_MS)
+    if [b for _, b, _ in lines] != bounds * len(sums) or [s for s, _, _ in lines[:: max(width, 1)]] != labels:
+        raise ValueError("the series have unlike buckets; give them one histogram_bucket_settings")
+    rows = np.array([_row(label, directory) for label in labels], dtype=np.intp)
+    numbers = np.empty((len(labels), len(series.bounds_ms) + 2))
+    if labels:
+        cumulative = np.array([float(value) for _, _, value in lines]).reshape(len(labels), width)
+        at_ms = np.array([float(b) for b in bounds]) / MICROSECONDS_PER_MS
+        numbers[:, :-1] = _our_buckets(cumulative, at_ms, series.bounds_ms)
         numbers[:, -1] = np.array([float(value) for _, value in sums]) / MICROSECONDS_PER_MS
     return rows[rows >= 0], numbers[rows >= 0]
 
 
-def _our_buckets(cumulative: Float64, bounds_ms: Float64) -> Float64:
+def _our_buckets(cumulative: Float64, bounds_ms: Float64, ours_ms: Sequence[float]) -> Float64:
     """Turn cumulative counts at an Envoy's bounds into counts between ours; bounds unlike ours are interpolated."""
     if len(bounds_ms) < 2 or not np.isinf(bounds_ms[-1]) or (np.diff(bounds_ms, prepend=0.0) <= 0).any():
-        raise ValueError("the latency buckets do not rise to +Inf; the page is cut")
-    ours = [*LATENCY_BOUNDS_MS, np.inf]
-    if bounds_ms.tolist() != ours:
+        raise ValueError("the buckets do not rise to +Inf; the page is cut")
+    if bounds_ms.tolist() != [*ours_ms, np.inf]:
         total = cumulative[:, -1:]
         finite = np.concatenate([[0.0], bounds_ms[:-1]])
         known = np.concatenate([np.zeros_like(total), cumulative[:, :-1]], axis=1)
-        right = np.clip(np.searchsorted(finite, LATENCY_BOUNDS_MS), 1, len(finite) - 1)
-        part = np.clip((np.array(LATENCY_BOUNDS_MS) - finite[right - 1]) / (finite[right] - finite[right - 1]), 0, 1)
+        right = np.clip(np.searchsorted(finite, ours_ms), 1, len(finite) - 1)
+        part = np.clip((np.array(ours_ms) - finite[right - 1]) / (finite[right] - finite[right - 1]), 0, 1)
         at_ours = known[:, right - 1] + part * (known[:, right] - known[:, right - 1])
         cumulative = np.concatenate([at_ours, total], axis=1)
     return np.diff(cumulative, axis=1, prepend=0.0)

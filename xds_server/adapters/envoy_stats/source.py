@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from xds_server.adapters.envoy_stats.addresses import judged
 from xds_server.adapters.envoy_stats.frames import Header
-from xds_server.adapters.envoy_stats.pages import WIDTH
+from xds_server.adapters.envoy_stats.pages import CONNECTS, LATENCY, WIDTH
 from xds_server.adapters.envoy_stats.process import Answer, Process
 from xds_server.domain.names import EndpointKey, NodeId
 from xds_server.domain.telemetry import COUNTERS, CounterPage
@@ -136,8 +136,9 @@ class EnvoyStats:
             keys=self._keys(directory, rows),
             counters=table[:, :split],
             active=table[:, split],
-            latency_buckets=table[:, split + 1 : -1],
-            latency_sum_ms=table[:, -1],
+            latency_buckets=table[:, LATENCY.start : LATENCY.stop - 1],
+            latency_sum_ms=table[:, LATENCY.stop - 1],
+            connects=table[:, CONNECTS],
         )
 
     def _keys(self, directory: _Directory, rows: NDArray[np.int32]) -> tuple[EndpointKey, ...]:

@@ -12,7 +12,7 @@ import httpx
 
 from xds_server.adapters.envoy_stats.frames import Header, Unpacker, pack
 from xds_server.adapters.envoy_stats.pages import Directory, parse_without_pauses
-from xds_server.domain.telemetry import LATENCY_STAT
+from xds_server.domain.telemetry import STATS_FILTER
 from xds_server.ports import Unavailable
 
 _CHUNK = 1 << 18
@@ -85,7 +85,7 @@ class Reader:
         try:
             clusters = await _get(client, f"{base}/clusters?format=json", max_bytes)
             read_at = asyncio.get_running_loop().time()
-            return clusters, await _get(client, f"{base}/stats/prometheus?filter={LATENCY_STAT}", max_bytes), read_at
+            return clusters, await _get(client, f"{base}/stats/prometheus?filter={STATS_FILTER}", max_bytes), read_at
         finally:
             if transport:
                 await client.aclose()

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fakes.envoy_pages import BOUNDS_US, clusters_json, stats_text
-from xds_server.adapters.envoy_stats.pages import WIDTH, Directory, parse, parse_without_pauses
-from xds_server.domain.telemetry import COUNTERS, LATENCY_BOUNDS_MS
+from xds_server.adapters.envoy_stats.pages import CONNECTS, LATENCY, WIDTH, Directory, parse, parse_without_pauses
+from xds_server.domain.telemetry import CONNECT_BOUNDS_MS, CONNECT_SERIES, COUNTERS, LATENCY_BOUNDS_MS
 from xds_server.ports import Unavailable
 
 RECORDED = Path(__file__).parents[3] / "contracts" / "envoy_pages"
 TWO = Directory([("checkout", "a1", "127.0.0.1", 9001), ("checkout", "a2", "127.0.0.1", 9002)])
-BUCKETS = slice(len(COUNTERS) + 1, -1)
+BUCKETS = slice(LATENCY.start, LATENCY.stop - 1)
 
 
 def test_recorded_pages_of_envoy_1_40():
@@ -38,7 +38,7 @@ def test_recorded_pages_of_envoy_1_40():
         [0, 0, 139, 0, 139, 139],
     ]
     assert numbers[0, BUCKETS].tolist() == [25, 45, 38, 20, 3, 0, 0, 0, 0, 0, 0]
-    assert numbers[:, -1] == pytest.approx([852.22, 3426.15, 0.0], abs=0.01)
+    assert numbers[:, LATENCY.stop - 1] == pytest.approx([852.22, 3426.15, 0.0], abs=0.01)
 
 
 def test_the_same_address_in_two_services_stays_apart():
@@ -48,6 +48,18 @@ def test_the_same_address_in_two_services_stays_apart():
     _, numbers = parse(page, stats_text({("s2", "a"): [1.0]}), directory)
     assert numbers[:, 0].tolist() == [1, 2]
     assert numbers[:, BUCKETS].sum(axis=1).tolist() == [0, 1]
+
+
+def test_what_connections_took_stands_beside_the_latency():
+    """The connect series has columns of its own; a page without it is a page without connects."""
+    page = clusters_json({("checkout", "127.0.0.1", 9001): {"rq_total": 3}})
+    bounds = [1000 * bound for bound in CONNECT_BOUNDS_MS]
+    told = stats_text({("checkout", "a1"): [0.3, 20.0, 700.0]}, bounds, name=CONNECT_SERIES)
+    _, numbers = parse(page, stats_text({("checkout", "a1"): [5.0]}) + told, TWO)
+    assert numbers[0, CONNECTS].tolist() == pytest.approx([1, 0, 0, 0, 0, 1, 0, 0, 1, 720.3])
+    assert numbers[0, BUCKETS].sum() == 1
+    _, numbers = parse(page, stats_text({("checkout", "a1"): [5.0]}), TWO)
+    assert not numbers[0, CONNECTS].any()
 
 
 def test_strangers_and_unpicked_attempts_are_ignored():
@@ -77,7 +89,7 @@ def test_series_of_one_endpoint_with_further_labels_add_up():
     stats += stats_text({("checkout", "a1"): [3.0]}, extra=',code="500"')
     _, numbers = parse(page, stats, TWO)
     assert numbers[0, BUCKETS].tolist() == [1, 2, *[0] * 9]
-    assert numbers[0, -1] == pytest.approx(7.0)
+    assert numbers[0, LATENCY.stop - 1] == pytest.approx(7.0)
 
 
 def test_buckets_unlike_ours_are_interpolated():
