@@ -1,11 +1,13 @@
-"""Forecast: one batch of all endpoints through the model; the fallback, with the reason, when it cannot answer in time.
+"""Forecast: the endpoints whose turn it is through the model; the fallback, with the reason, when it is late or wrong.
 
-Reads the history, writes ``forecasts``. Knows deadlines and who stands in for whom. Does not know what is in a model.
+Reads the history, writes ``forecasts``. Knows deadlines and who stands in for whom. Does not know what is in a model,
+nor whose turn it is and how wide an interval should be (``decisions.rota``).
 """
 
 import asyncio
 from collections.abc import Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import replace
 from typing import Final, Protocol
 
 import numpy as np
@@ -13,6 +15,7 @@ import structlog
 from numpy.typing import NDArray
 
 from xds_server import metrics
+from xds_server.decisions.rota import Rota
 from xds_server.domain.forecast import CHANNELS, CONTEXT, HORIZON, QUANTILES, ForecastBatch
 from xds_server.domain.names import EndpointKey, ServiceName
 from xds_server.domain.telemetry import Samples
@@ -68,6 +71,9 @@ class ForecastStep:
         self._pending: asyncio.Future[Float32] | None = None
         self._services = services
         self._seen = 0
+        self._keys: tuple[EndpointKey, ...] = ()
+        self._rota = Rota.blank(0, len(CHANNELS))
+        self._rota_at_s = -np.inf
         self.because = f"fallback: {model}" if isinstance(model, Unavailable) else ""
 
     async def wait(self) -> None:
@@ -79,16 +85,20 @@ class ForecastStep:
         self._seen = self._history.samples.revision
         keys, values = self._history.batch(CHANNELS)
         recent = values[:, :, -CONTEXT:]
-        rows = recent.reshape(len(keys) * len(CHANNELS), recent.shape[2])
         made_at_s = self._clock.now()
-        quantiles, because = await self._forecast(rows)
+        rota = await asyncio.to_thread(self._turned, keys, recent[:, :, -1], self._sampled_s(made_at_s))
+        asked = rota.due()
+        rows = recent if len(asked) == len(keys) else recent[asked]
+        answer, because = await self._forecast(rows.reshape(len(asked) * len(CHANNELS), recent.shape[2]))
+        shape = (len(asked), len(CHANNELS), HORIZON, len(QUANTILES))
+        self._rota = await asyncio.to_thread(_renewed, rota, asked, answer.reshape(shape))
+        self._keys = keys
         source = self._fallback if because or isinstance(self._model, Unavailable) else self._model
         self._tell(because)
-        shape = (len(keys), len(CHANNELS), HORIZON, len(QUANTILES))
         self.forecasts.set(
             ForecastBatch(
                 keys=keys,
-                quantiles=_possible(quantiles.reshape(shape)),
+                quantiles=self._rota.quantiles,
                 made_at_s=made_at_s,
                 step_s=self._history.interval_s,
                 source=source.name,
@@ -96,6 +106,21 @@ class ForecastStep:
                 because=because,
             )
         )
+
+    def _sampled_s(self, now_s: float) -> float:
+        samples = self._history.samples.value
+        return now_s if samples is None else samples.at_s
+
+    def _turned(self, keys: tuple[EndpointKey, ...], newest: Float32, at_s: float) -> Rota:
+        """Return the rota of these endpoints, gone on to ``at_s``."""
+        rota, ticks = self._rota, 0
+        if np.isfinite(self._rota_at_s):
+            ticks = round(max(at_s - self._rota_at_s, 0) / self._history.interval_s)
+        self._rota_at_s = at_s
+        if keys is not self._keys:
+            row = {key: number for number, key in enumerate(self._keys)}
+            rota = rota.take(np.fromiter((row.get(key, -1) for key in keys), np.int64, len(keys)))
+        return rota.turn(ticks, newest)
 
     async def _forecast(self, rows: Float32) -> tuple[Float32, str]:
         if rows.size == 0:
@@ -149,6 +174,11 @@ def _checked(answer: asyncio.Future[Float32], rows: int) -> Float32:
     if values.shape != wanted:
         raise Unavailable("failed", f"the model answered the shape {values.shape} instead of {wanted}")
     return values
+
+
+def _renewed(rota: Rota, asked: NDArray[np.int64], answer: Float32) -> Rota:
+    rota = rota.renewed(asked, answer)
+    return replace(rota, quantiles=_possible(rota.quantiles))
 
 
 def _possible(quantiles: Float32) -> Float32:

@@ -10,6 +10,7 @@ from tests.fakes.clock import ManualClock
 from xds_server import metrics
 from xds_server.adapters.seasonal_forecaster import SeasonalForecaster
 from xds_server.controllers.forecast import ForecastStep
+from xds_server.decisions.rota import AFFORDED
 from xds_server.domain.forecast import CHANNELS, HORIZON, QUANTILES
 from xds_server.domain.names import EndpointId, EndpointKey, ServiceName
 from xds_server.domain.topology import Service
@@ -178,3 +179,56 @@ async def test_no_endpoints_is_an_empty_batch():
     await step.step()
     assert step.forecasts.value.quantiles.shape == (0, len(CHANNELS), HORIZON, len(QUANTILES))
     assert model.calls == 0
+
+
+class Sample:
+    """A sample that only says when it was taken."""
+
+    def __init__(self, at_s):
+        self.at_s = at_s
+
+
+async def test_a_large_fleet_is_asked_in_turns():
+    """Beyond what a tick affords the model sees a part of the fleet; after some ticks everyone has a forecast."""
+    keys = tuple(EndpointKey(ServiceName("checkout"), EndpointId(f"e{n}")) for n in range(AFFORDED + 10))
+    rings, model = Rings(steps=12, keys=keys), Model(2.0)
+    step = step_with(model, rings)
+    rings.samples.set(Sample(0.0))
+    await step.step()
+    known = np.isfinite(step.forecasts.value.quantiles).all(axis=(1, 2, 3))
+    assert known.sum() == AFFORDED
+    rings.samples.set(Sample(1.0))
+    await step.step()
+    assert np.isfinite(step.forecasts.value.quantiles).all()
+
+
+async def test_intervals_that_are_missed_grow():
+    """The samples lie far from what the model says: its intervals are published wider and wider."""
+    rings, model = Rings(), Model()
+    model.forecast = lambda history: np.tile(
+        np.linspace(1, 2, len(QUANTILES), dtype=np.float32), (len(history), HORIZON, 1)
+    )
+    rings.values[:] = 500
+    step = step_with(model, rings)
+    widths = []
+    for tick in range(20):
+        rings.samples.set(Sample(float(tick)))
+        await step.step()
+        widths.append(float(np.ptp(step.forecasts.value.quantiles[0, 0, 0])))
+    assert widths[0] == pytest.approx(1, abs=0.01)
+    assert widths[-1] > 1.5
+
+
+async def test_an_endpoint_keeps_its_forecast_when_others_come_and_go():
+    """Rows follow their endpoint; levels, too."""
+    rings = Rings()
+    step = step_with(Model(3.0), rings)
+    rings.samples.set(Sample(0.0))
+    await step.step()
+    step._rota.level[1] = 0.05
+    newcomer = EndpointKey(ServiceName("checkout"), EndpointId("new"))
+    rings.keys = (KEYS[1], newcomer)
+    rings.samples.set(Sample(1.0))
+    await step.step()
+    assert step.forecasts.value.keys == rings.keys
+    assert step._rota.level[0, 0] == pytest.approx(0.05, abs=0.01)
