@@ -24,6 +24,7 @@ from tests.benchmarks.mesh.page import bars_table, runs_table, write
 from tests.benchmarks.mesh.policies import PAIRED, POLICIES
 from tests.benchmarks.mesh.scenarios import LONG_WARM_UP, SCENARIOS, Shape, Times
 from tests.benchmarks.mesh.stage import Run
+from xds_server.demo.programs import Broken
 
 SEEDS: Final = (1, 2, 3)
 TRIES: Final = 3
@@ -58,13 +59,17 @@ def _service(options: argparse.Namespace) -> dict[str, object]:
 
 
 async def run_all(wanted: Sequence[Run], results: Path) -> None:
-    """Run what is not kept yet; a run that breaks is told, and the others go on."""
+    """Run what is not kept yet; a run that breaks is told and tried again, and the others go on."""
     for number, run in enumerate(wanted, 1):
         if kept(run, results):
             continue
         for _ in range(TRIES):
             began = time.monotonic()
-            figures = await measure(run)
+            try:
+                figures = await measure(run)
+            except (Broken, RuntimeError, OSError, ExceptionGroup) as broken:
+                _console.print(f"{number}/{len(wanted)} {run.scenario} {run.policy} seed {run.seed} broke: {broken!r}")
+                continue
             keep(run, figures, results)
             told = figures["rejected"] or f"p99 {figures['p99_ms']:.0f} ms, {figures['errors']} errors"
             took = f"({time.monotonic() - began:.0f} s)"
