@@ -175,7 +175,7 @@ async def test_a_rude_crowd_costs_others_little(serving: Start) -> None:
     cache, server = await serving(max_streams=100)
     refused = metrics.ADMISSION_REJECTED.labels("streams")._value
     counted, files = refused.get(), open_files()
-    clock, late = asyncio.get_running_loop().time, []
+    clock, late = asyncio.get_running_loop().time, list[float]()
     async with client_of(server.port) as client:
         talk = client.ads(delta=True)
         await talk.say(EDS, "a")

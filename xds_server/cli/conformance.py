@@ -36,7 +36,7 @@ class Output(StrEnum):
 
 
 @app.command()
-def conformance(
+def conformance(  # noqa: PLR0913 - each is an option of the command
     *,
     target: Annotated[str, typer.Option(help="The server to judge: HOST:PORT of its xDS.", show_default=False)] = "",
     adapter: Annotated[
@@ -46,6 +46,10 @@ def conformance(
     only: Annotated[
         list[str] | None,
         typer.Option(help="Cases or variants to play, such as 'nack*' or '*/delta/eds/*'.", show_default=False),
+    ] = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(help="Cases or variants to leave out, such as '*/fetch' or '*/vhds/*'.", show_default=False),
     ] = None,
     rules: Annotated[bool, typer.Option("--rules", help="Only what the protocol demands, no wishes.")] = False,
     listed: Annotated[bool, typer.Option("--list", help="Tell the cases and play none.")] = False,
@@ -57,7 +61,7 @@ def conformance(
     Example: xds-conformance --target 127.0.0.1:18000 --adapter 127.0.0.1:18009 --only 'nack*'
     """
     configure("error", "")
-    chosen = trials(only or (), wishes=not rules)
+    chosen = trials(only or (), without or (), wishes=not rules)
     if not chosen:
         _usage(f"no case matches {' '.join(only or ())}; --list tells them all")
     if listed:

@@ -102,16 +102,16 @@ class Book:
         self.nonces, self.unanswered = [], None
         self.inbox.clear()
 
-    def hear(self, response: Any, world: World, *, delta: bool) -> Heard:
-        """Read one response and hold it against what is always true. Raises Violation."""
+    def hear(self, response: Any, world: World, *, delta: bool, numbered: bool = True) -> Heard:
+        """Read one response and hold it against what is always true. Raises Violation.
+
+        ``numbered``: it needs a nonce; an answer to a unary call does not.
+        """
         short = self.kind.short
         if not self.asked:
             raise Violation(f"a {short} response came on a stream that did not ask for it")
-        if not response.nonce:
-            raise Violation(f"a {short} response has no nonce; an answer to it could not be told apart")
-        if response.nonce in self.nonces:
-            raise Violation(f"nonce {response.nonce!r} came twice for {short}; each response needs its own")
-        self.nonces.append(response.nonce)
+        if numbered:
+            self._number(response.nonce)
         heard = Heard(response.nonce, response.system_version_info if delta else response.version_info)
         for resource in response.resources:
             self._take(heard, resource, world, delta=delta)
@@ -122,6 +122,13 @@ class Book:
             if not self.wants(name):
                 raise Violation(f"{short} {name!r} came though it was not asked for")
         return heard
+
+    def _number(self, nonce: str) -> None:
+        if not nonce:
+            raise Violation(f"a {self.kind.short} response has no nonce; an answer to it could not be told apart")
+        if nonce in self.nonces:
+            raise Violation(f"nonce {nonce!r} came twice for {self.kind.short}; each response needs its own")
+        self.nonces.append(nonce)
 
     def _take(self, heard: Heard, resource: Any, world: World, *, delta: bool) -> None:
         wrapper = resource if delta else _unwrapped(resource)

@@ -18,6 +18,7 @@ from xds_server.servers.services import SERVICES
 
 DEADLINE_S: Final = 5.0
 QUIET_S: Final = 0.3
+_POLL_S: Final = 0.05
 ADS: Final = "/envoy.service.discovery.v3.AggregatedDiscoveryService/"
 OPTIONS: Final = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
 TTL_FEATURES: Final = ("xds.config.supports-resource-ttl", "xds.config.supports-resource-in-sotw")
@@ -131,20 +132,88 @@ class Talk:
             self._reading.cancel()
 
 
+class Poll:
+    """Unary Fetch as a conversation: each request is a call; who listens asks again until the answer is another."""
+
+    def __init__(self, fetch: Any, tasks: asyncio.TaskGroup, node: base_pb2.Node | None) -> None:
+        self._fetch = fetch
+        self._tasks = tasks
+        self._node = node
+        self._raw = b""
+        self._told: list[bytes] | None = None  # what the latest answer held; None: nothing since the last request
+        self._asking: asyncio.Task[Any] | None = None
+
+    async def say(self, kind: ResourceType | str, *names: str, **fields: Any) -> None:
+        """Fetch these names; there is no stream that would remember the node."""
+        url = kind if isinstance(kind, str) else kind.url
+        request = discovery_pb2.DiscoveryRequest(node=self._node, type_url=url, resource_names=names)
+        request.MergeFrom(discovery_pb2.DiscoveryRequest(**fields))
+        await self.write(request.SerializeToString())
+
+    async def write(self, raw: bytes) -> None:
+        """Fetch with these bytes."""
+        self.close()
+        self._raw, self._told = raw, None
+
+    async def hear(self, deadline_s: float = DEADLINE_S) -> Any:
+        """Return the first answer, then the next one that holds something else. Raises TimeoutError and Ended."""
+        async with asyncio.timeout(deadline_s):
+            while True:
+                self._asking = self._asking or self._tasks.create_task(self._ask())
+                answer = await asyncio.shield(self._asking)
+                self._asking = None
+                if isinstance(answer, Ended):
+                    raise answer
+                told = sorted(resource.SerializeToString() for resource in answer.resources)
+                if told != self._told:
+                    self._told = told
+                    return answer
+                await asyncio.sleep(_POLL_S)
+
+    async def _ask(self) -> Any:
+        try:
+            return await self._fetch(self._raw)
+        except aio.AioRpcError as error:
+            return Ended(error.code().name, error.details() or "")
+
+    async def ended(self, deadline_s: float = DEADLINE_S) -> tuple[grpc.StatusCode, str]:
+        """Return with which status a call failed, and its words. Raises TimeoutError."""
+        try:
+            async with asyncio.timeout(deadline_s):
+                while True:
+                    await self.hear(deadline_s)
+        except Ended as end:
+            return grpc.StatusCode[end.code], end.words
+
+    def close(self) -> None:
+        """Ask no more."""
+        if self._asking is not None:
+            self._asking.cancel()
+            self._asking = None
+
+
 class Client:
     """Opens streams on one channel, each with a reader among ``tasks``."""
 
     def __init__(self, channel: aio.Channel, tasks: asyncio.TaskGroup) -> None:
         self.channel = channel
         self._tasks = tasks
-        self._talks: list[Talk] = []
+        self._talks: list[Talk | Poll] = []
 
     def stream(self, path: str, *, delta: bool, node: base_pb2.Node | None) -> Talk:
         """Open a stream of a method."""
         kind = discovery_pb2.DeltaDiscoveryResponse if delta else discovery_pb2.DiscoveryResponse
         call: Any = self.channel.stream_stream(path, response_deserializer=kind.FromString)()
-        self._talks.append(Talk(call, self._tasks, delta=delta, node=node))
-        return self._talks[-1]
+        talk = Talk(call, self._tasks, delta=delta, node=node)
+        self._talks.append(talk)
+        return talk
+
+    def poll(self, kind: ResourceType, node: base_pb2.Node | None) -> Poll:
+        """Talk by the unary method of a type."""
+        path, answer = _SINGLE[kind.url].format("Fetch"), discovery_pb2.DiscoveryResponse
+        poll = Poll(self.channel.unary_unary(path, response_deserializer=answer.FromString), self._tasks, node)
+        self._talks.append(poll)
+        return poll
 
     def close(self) -> None:
         """End every stream."""

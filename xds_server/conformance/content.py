@@ -12,7 +12,7 @@ from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.core.v3 import extension_pb2
 from envoy.config.endpoint.v3 import endpoint_pb2
 from envoy.config.listener.v3 import listener_pb2
-from envoy.config.route.v3 import route_pb2
+from envoy.config.route.v3 import route_components_pb2, route_pb2, scoped_route_pb2
 from envoy.extensions.filters.http.buffer.v3 import buffer_pb2
 from envoy.extensions.filters.http.router.v3 import router_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
@@ -21,9 +21,11 @@ from envoy.service.runtime.v3 import rtds_pb2
 from google.protobuf.any_pb2 import Any as Payload
 from google.protobuf.message import DecodeError
 
-from xds_server.domain.resource import CDS, ECDS, EDS, LDS, RDS, RTDS, SDS, ResourceType
+from xds_server.domain.resource import CDS, ECDS, EDS, LDS, RDS, RTDS, SDS, SRDS, VHDS, ResourceType
 
-KINDS: Final[Mapping[str, ResourceType]] = {t.short.lower(): t for t in (LDS, CDS, RDS, EDS, SDS, RTDS, ECDS)}
+KINDS: Final[Mapping[str, ResourceType]] = {
+    t.short.lower(): t for t in (LDS, CDS, RDS, EDS, SDS, RTDS, ECDS, SRDS, VHDS)
+}
 """The types that cases talk about, by the word they use."""
 
 
@@ -108,6 +110,20 @@ def _extension(thing: Thing) -> Any:
     return made
 
 
+def _scope(thing: Thing) -> Any:
+    made = scoped_route_pb2.ScopedRouteConfiguration(name=thing.name, route_configuration_name="routes")
+    made.key.fragments.add(string_key=str(thing.content))
+    return made
+
+
+def _virtual_host(thing: Thing) -> Any:
+    made = route_components_pb2.VirtualHost(name=thing.name, domains=[f"{thing.content}.test"])
+    route = made.routes.add()
+    route.match.prefix = "/"
+    route.direct_response.status = 200
+    return made
+
+
 def _from_ads(source: Any) -> None:
     source.ads.SetInParent()
     source.resource_api_version = 2
@@ -115,12 +131,13 @@ def _from_ads(source: Any) -> None:
 
 _MAKERS: Final[Mapping[str, Callable[[Thing], Any]]] = {
     "CDS": _cluster, "EDS": _endpoints, "LDS": _listener, "RDS": _routes,
-    "SDS": _secret, "RTDS": _runtime, "ECDS": _extension,
+    "SDS": _secret, "RTDS": _runtime, "ECDS": _extension, "SRDS": _scope, "VHDS": _virtual_host,
 }  # fmt: skip
 _CLASSES: Final[Mapping[str, Any]] = {
     "CDS": cluster_pb2.Cluster, "EDS": endpoint_pb2.ClusterLoadAssignment, "LDS": listener_pb2.Listener,
     "RDS": route_pb2.RouteConfiguration, "SDS": secret_pb2.Secret, "RTDS": rtds_pb2.Runtime,
-    "ECDS": extension_pb2.TypedExtensionConfig,
+    "ECDS": extension_pb2.TypedExtensionConfig, "SRDS": scoped_route_pb2.ScopedRouteConfiguration,
+    "VHDS": route_components_pb2.VirtualHost,
 }  # fmt: skip
 
 

@@ -31,14 +31,14 @@ class Player:
         self._case, self._group, self._client, self._adapter = case, group, client, adapter
         self._kind = script.STORY
         self._delta = False
-        self._single = False
+        self._transport = ""
         self._sides: dict[str, Side] = {}
         self._worlds: dict[str, World] = {group: World()}
 
     async def play(self, dialect: str, kind: str, transport: str) -> None:
         """Play it. Raises Violation."""
         self._kind = KINDS.get(kind, script.STORY)
-        self._delta, self._single = dialect == "delta", transport == "single"
+        self._delta, self._transport = dialect == "delta", transport
         try:
             for step in self._case.steps:
                 if step.dialect in {"", dialect}:
@@ -66,7 +66,8 @@ class Player:
             world = self._worlds.setdefault(group, World())
             side = self._sides[who] = Side(self._client, world, delta=self._delta, tell=self._tell)
             side.who, side.group = f"{group}/{'client' if who == 'twin' else who}", group
-            side.single = self._kind if self._single else None
+            side.single = self._kind if self._transport != "ads" else None
+            side.fetches = self._transport == "fetch"
         return side
 
     def _tell(self, line: str) -> None:
@@ -94,6 +95,7 @@ class Player:
     # ---- what the client says
 
     async def _ask(self, side: Side, kind: ResourceType, step: Step) -> None:
+        side.spied = self._side("client").book(kind).versions
         await side.ask(kind, step.words, step.options)
 
     async def _forget(self, side: Side, kind: ResourceType, step: Step) -> None:

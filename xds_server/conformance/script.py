@@ -31,7 +31,11 @@ VERBS: Final = frozenset(
         *("expect", "quiet", "settle", "holds", "order", "heartbeat", "ends", "crowd", "storm"),
     }
 )
-_TYPES: Final = {"any": tuple(KINDS), "complete": ("cds", "lds"), "named": ("eds", "rds", "sds", "rtds", "ecds")}
+_TYPES: Final = {
+    "any": tuple(KINDS),
+    "complete": ("cds", "lds", "srds"),
+    "named": ("eds", "rds", "sds", "rtds", "ecds", "vhds"),
+}
 _THING: Final = re.compile(
     r"(?:(?P<kind>[a-z]+):)?(?P<name>[^=:]+)=(?P<content>\d+)(?:>(?P<reference>[^~+]+))?(?:~(?P<ttl>\d+))?"
     r"(?:\+(?P<padding>\d+))?"
@@ -148,7 +152,11 @@ def _for(case: Case, rest: str) -> None:
     if len(parts) != 3:
         raise BadScript("write: for DIALECTS; TYPES; TRANSPORTS")
     kinds = [kind for word in parts[1] for kind in _TYPES.get(word, (word,))]
-    for words, known in ((parts[0], {"sotw", "delta"}), (kinds, {*KINDS, "story"}), (parts[2], {"ads", "single"})):
+    for words, known in (
+        (parts[0], {"sotw", "delta"}),
+        (kinds, {*KINDS, "story"}),
+        (parts[2], {"ads", "single", "fetch"}),
+    ):
         if strange := set(words) - known:
             raise BadScript(f"{sorted(strange)} is none of {sorted(known)}")
     case.dialects, case.kinds, case.transports = tuple(parts[0]), tuple(kinds), tuple(parts[2])

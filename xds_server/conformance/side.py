@@ -4,11 +4,11 @@ Turns what a step says into requests of either dialect, and responses into the b
 """
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from xds_server.conformance.books import Book, Heard, Violation, World
-from xds_server.conformance.client import DEADLINE_S, TTL_FEATURES, Client, Ended, Talk, method, node_of
+from xds_server.conformance.client import DEADLINE_S, TTL_FEATURES, Client, Ended, Poll, Talk, method, node_of
 from xds_server.domain.resource import TYPES, ResourceType
 
 _SLICE_S: Final = 0.05
@@ -16,27 +16,39 @@ _STRANGE: Final = {"no type": "", "unknown type": "type.googleapis.com/unheard.O
 
 
 class Side:
-    """One client. ``log``: every resource that came, in order; ``tell``: takes a line of what was said and heard."""
+    """One client. ``log``: every resource that came, in order; ``tell``: takes a line of what was said and heard.
+
+    ``single``: talks to the service of that type, not to ADS; ``fetches``: by its unary method; ``spied``: versions
+    that it should not know.
+    """
 
     def __init__(self, client: Client, world: World, *, delta: bool, tell: Callable[[str], None]) -> None:
         self.client, self.world, self.delta = client, world, delta
         self.books: dict[str, Book] = {}
         self.log: list[str] = []
         self.single: ResourceType | None = None
+        self.fetches = False
+        self.spied: Mapping[str, str] = {}
         self.who = self.group = ""
         self._tell = tell
-        self._talk: Talk | None = None
+        self._talk: Talk | Poll | None = None
 
     def book(self, kind: ResourceType) -> Book:
         """Return the book of a type."""
         return self.books.setdefault(kind.url, Book(kind))
 
-    def talk(self, *, anonymous: bool = False) -> Talk:
-        """Return the stream, opened when it is first needed. ``anonymous``: it never says who it is."""
+    def talk(self, *, anonymous: bool = False) -> Talk | Poll:
+        """Return the stream, or what stands for one where each request is a call; opened when it is first needed.
+
+        ``anonymous``: it never says who it is.
+        """
         if self._talk is None:
-            path = method(delta=self.delta, single=self.single)
             who = None if anonymous else node_of(self.who, self.group, TTL_FEATURES)
-            self._talk = self.client.stream(path, delta=self.delta, node=who)
+            if self.fetches and self.single is not None:
+                self._talk = self.client.poll(self.single, who)
+            else:
+                path = method(delta=self.delta, single=self.single)
+                self._talk = self.client.stream(path, delta=self.delta, node=who)
         return self._talk
 
     def close(self) -> None:
@@ -68,10 +80,11 @@ class Side:
             word, _, rest = option.partition(" ")
             if word == "nonce":
                 fields["response_nonce"] = nonce_of(book, rest)
-            elif word == "holding" and self.delta:
-                fields["initial_resource_versions"] = {name: book.versions[name] for name in rest.split()}
-            elif word == "holding":
+            elif word == "holding" and not self.delta:
                 fields["version_info"] = book.version
+            elif word in {"holding", "claiming"}:
+                known = book.versions if word == "holding" else self.spied
+                fields["initial_resource_versions"] = {name: known[name] for name in rest.split()}
             elif option == "as another":
                 fields["node"] = node_of(self.who + "-another", self.group)
             elif option == "changed":
@@ -112,6 +125,8 @@ class Side:
         else:
             book.accept(heard, delta=self.delta)
             book.version = heard.version
+        if self.fetches:
+            return  # who fetches does not answer
         if not self.delta:
             fields["version_info"] = book.version
         await self.say(kind, options, **fields)
@@ -158,7 +173,7 @@ class Side:
         if kind is None:
             raise Violation(f"a response of type {response.type_url!r} came")
         book = self.book(kind)
-        heard = book.hear(response, self.world, delta=self.delta)
+        heard = book.hear(response, self.world, delta=self.delta, numbered=not self.fetches)
         self._tell(f"server {kind.short} {heard} #{heard.nonce}")
         self.log += [f"{kind.short.lower()}:{thing}" for thing in heard.things.values()]
         self.log += [f"{kind.short.lower()}:-{name}" for name in sorted(self._lost(book, heard))]

@@ -55,18 +55,27 @@ class Verdict:
     lines: tuple[str, ...] = ()
 
 
-def trials(only: Sequence[str] = (), *, wishes: bool = True, found: Iterable[Case] | None = None) -> list[Trial]:
+def trials(
+    only: Sequence[str] = (), without: Sequence[str] = (), *, wishes: bool = True, found: Iterable[Case] | None = None
+) -> list[Trial]:
     """Return the trials whose id or case matches one of the patterns (shell's wildcards); all without a pattern.
 
-    ``wishes``: also what is no rule of the protocol. Raises script.BadScript.
+    ``without``: patterns of what is left out, such as what a server does not offer. ``wishes``: also what is no rule of
+    the protocol. Raises script.BadScript.
     """
     chosen = []
     for case in cases() if found is None else found:
         if case.wish and not wishes:
             continue
-        variants = [(d, k, t) for d in case.dialects for k in case.kinds for t in case.transports]
+        variants = [(d, k, t) for d in case.dialects for k in case.kinds for t in case.transports if _is(d, k, t)]
         chosen += [Trial(case, *variant) for variant in variants]
-    return [t for t in chosen if not only or any(_matches(t, pattern) for pattern in only)]
+    wanted = [t for t in chosen if not only or any(_matches(t, pattern) for pattern in only)]
+    return [t for t in wanted if not any(_matches(t, pattern) for pattern in without)]
+
+
+def _is(dialect: str, kind: str, transport: str) -> bool:
+    """Return whether the protocol has such a method: virtual hosts are delta alone, Fetch is state of the world."""
+    return dialect == "sotw" and kind != "vhds" if transport == "fetch" else dialect == "delta" or kind != "vhds"
 
 
 def _matches(trial: Trial, pattern: str) -> bool:

@@ -273,7 +273,7 @@ async def test_changes_are_coalesced(open_house: Callable[..., Any]) -> None:
     talk = house.client.ads(delta=True)
     await talk.say(EDS, "a")
     await talk.answer(await talk.hear())
-    pushes, clock = [], asyncio.get_running_loop().time
+    pushes, clock = list[Any](), asyncio.get_running_loop().time
 
     async def listen() -> None:
         while not pushes or names(pushes[-1]) != {"a"} or ports(pushes[-1]) != [1000]:
