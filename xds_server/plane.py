@@ -97,7 +97,9 @@ class ControlPlane:
         self.allocate = Allocate(ledger, room, plan, clock)
         self.provision = Provision(ledger, self.fleet, presence, patience, clock)
         self.announce = Announce(ledger, self.fleet, presence, plan, clock)
-        self.subnet_desk = SubnetDesk(ledger, room, plan, self.allocate.pools, clock)
+        self.subnet_desk = SubnetDesk(
+            ledger, room, plan, self.allocate.pools, clock, scaled=lambda: self.autoscale.scaled.value
+        )
 
     def _compose_services(self) -> None:
         """Configuration, subnets and operators make the services; telemetry of them makes history and forecasts."""

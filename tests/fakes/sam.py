@@ -16,6 +16,7 @@ from xds_server.controllers.base import Controller
 from xds_server.controllers.front_ends import Presence
 from xds_server.controllers.provision import Provision
 from xds_server.decisions.provisioning import Patience
+from xds_server.domain.autoscaling import Scaled
 from xds_server.domain.names import ApplianceName, PoolName, ServiceName, SubnetId
 from xds_server.domain.subnets import Allocation, Block, Phase, Pool, SubnetPlan, SubnetRequest
 from xds_server.domain.topology import Appliance, Upstream
@@ -63,6 +64,7 @@ class Sam:
     announce: Announce
     desk: SubnetDesk
     controllers: tuple[Controller, ...]
+    scaled: dict[ApplianceName, Scaled]
 
     async def until(self, true: Callable[[], bool], within_s: float = 10.0) -> None:
         """Wait until a condition on allocations, pools or endpoints holds."""
@@ -113,13 +115,14 @@ async def running(
     allocate = Allocate(ledger, room, plans, clock)
     provision = Provision(ledger, nodes, presence, patience, clock)
     announce = Announce(ledger, nodes, presence, plans, clock)
-    desk = SubnetDesk(ledger, room, plans, allocate.pools, clock)
+    scaled: dict[ApplianceName, Scaled] = {}
+    desk = SubnetDesk(ledger, room, plans, allocate.pools, clock, scaled=lambda: scaled)
     controllers = tuple(Controller(step, clock) for step in (allocate, provision, announce))
     await ledger.load()
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(controller.run()) for controller in controllers]
         try:
-            yield Sam(store, ledger, room, plans, nodes, allocate, provision, announce, desk, controllers)
+            yield Sam(store, ledger, room, plans, nodes, allocate, provision, announce, desk, controllers, scaled)
         finally:
             for task in tasks:
                 task.cancel()

@@ -9,8 +9,12 @@ from google.protobuf.duration_pb2 import Duration
 from tests.fakes.clock import ManualClock
 from tests.fakes.fleet import Fleet
 from tests.fakes.front_ends import FakeFrontEnds, front_end
-from tests.fakes.sam import plan, pool, running
+from tests.fakes.sam import NAT, plan, pool, running
+from tests.fakes.sam import wish as request
 from tests.fakes.store import MemoryStore
+from xds_server.domain.autoscaling import Scaled
+from xds_server.domain.reason import Reason
+from xds_server.domain.subnets import Autoscaling
 from xds_server.pb.sam.v1 import sam_pb2 as pb
 from xds_server.pb.sam.v1.sam_pb2_grpc import SubnetAllocationManagerStub
 from xds_server.servers.admin import serve_admin
@@ -101,3 +105,18 @@ async def test_refusals_have_their_status():
             stub.ListSubnets(pb.ListSubnetsRequest(subnet_id="sn-99")),
         ):
             await _refused(call, grpc.StatusCode.NOT_FOUND, "sn-99", "xdsctl subnets status")
+
+
+async def test_a_dry_run_grants_nothing_over_grpc():
+    """The same rehearsal as over HTTP; autoscaling and the pools' strays can be listed."""
+    async with served() as (sam, stub):
+        subnet = (await stub.RequestSubnet(wish(dry_run=True))).subnet
+        assert (subnet.subnet_id, subnet.phase, subnet.networks[0].cidr) == (
+            "dry-run",
+            pb.PHASE_PENDING,
+            "127.77.0.0/29",
+        )
+        assert sam.ledger.allocations.value == {}
+        sam.scaled[NAT.name] = Scaled(Autoscaling(NAT.name, request()), 3, Reason("subnets", 3), "exhausted")
+        (told,) = (await stub.ListAutoscaling(pb.ListAutoscalingRequest())).appliances
+        assert (told.appliance, told.wanted, told.problem) == ("nat", 3, "exhausted")

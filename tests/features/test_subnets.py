@@ -11,11 +11,13 @@ import pytest
 
 from tests.fakes.clock import ManualClock, settle
 from tests.fakes.front_ends import FakeFrontEnds, front_end
-from tests.fakes.sam import Sam, plan, pool, running
+from tests.fakes.sam import NAT, Sam, plan, pool, running, wish
 from tests.fakes.store import MemoryStore
 from xds_server.adapters.sqlite_store import SqliteStore
 from xds_server.decisions.provisioning import Patience
-from xds_server.domain.subnets import Phase, SubnetPlan
+from xds_server.domain.autoscaling import Scaled
+from xds_server.domain.reason import Reason
+from xds_server.domain.subnets import Autoscaling, Phase, SubnetPlan
 from xds_server.ports import Store, Unavailable
 from xds_server.servers.http import application
 from xds_server.servers.sam_http import sam_routes
@@ -409,3 +411,41 @@ async def test_pages_health_and_metrics():
         assert 'xds_subnets{phase="active"} 1.0' in metrics
         assert (await http.get("/openapi.json")).json()["paths"]["/subnets/request"]
         assert (await http.get("/nowhere")).json()["code"] == "not_found"
+
+
+async def test_a_dry_run_tells_and_changes_nothing():
+    """What would be granted is what is then granted; nothing is held, kept under a key or counted meanwhile."""
+    async with served() as (sam, http):
+        rehearsed = await http.post("/subnets/request", params={"dry_run": True}, json=BODY)
+        assert (rehearsed.status_code, rehearsed.json()["subnet_id"]) == (200, "dry-run")
+        assert sam.ledger.allocations.value == {}
+        granted = await http.post("/subnets/request", json=BODY)
+        assert granted.json()["network"] == rehearsed.json()["network"]
+        assert (
+            await http.post("/subnets/request", params={"dry_run": True}, json=BODY | {"location": "z9"})
+        ).status_code == 422
+
+
+async def test_a_dry_run_in_a_full_pool_leaves_cool_downs_alone():
+    """It tells that a cool-down would be cut short, and does not cut it."""
+    async with served(subnet_plan=plan(pool("10.0.0.0/29"))) as (sam, http):
+        subnet = (await http.post("/subnets/request", json=BODY)).json()["subnet_id"]
+        full = await http.post("/subnets/request", params={"dry_run": True}, json=BODY)
+        assert (full.status_code, full.json()["code"]) == (409, "exhausted")
+        await http.post("/subnets/release", json={"subnet_id": subnet})
+        await sam.phase(subnet, Phase.COOLING)
+        told = await http.post("/subnets/request", params={"dry_run": True}, json=BODY)
+        assert "cut short" in told.json()["reason"]
+        assert sam.ledger.allocations.value[subnet].phase is Phase.COOLING
+        assert (await http.post("/subnets/request", json=BODY)).status_code == 201
+
+
+async def test_autoscaling_is_told():
+    """How many subnets an appliance is to hold, and why, can be read."""
+    async with served() as (sam, http):
+        rule = Autoscaling(NAT.name, wish(), 1, 4)
+        reason = Reason("subnets", 2, "", "1 more", (Reason("load", 80.0, "requests/s", "now"),))
+        sam.scaled[NAT.name] = Scaled(rule, 2, reason, "")
+        (told,) = (await http.get("/subnets/autoscaling")).json()["appliances"]
+        assert (told["appliance"], told["wanted"], told["max_subnets"]) == ("nat", 2, 4)
+        assert told["because"] == ["subnets 2 1 more", "load 80 requests/s now"]

@@ -73,6 +73,7 @@ def request(  # noqa: PLR0913 - each is an option of the command
     key: Annotated[
         str, typer.Option("--key", help="Idempotency key; a new one when left out.", show_default=False)
     ] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would be granted, grant nothing.")] = False,
 ) -> None:
     """Ask for a subnet; the same key gives the same answer.
 
@@ -92,8 +93,11 @@ def request(  # noqa: PLR0913 - each is an option of the command
         idempotency_key=chosen,
         wait=_WAITS[wait],
         wait_timeout=timeout,
+        dry_run=dry_run,
     )
-    if not key:
+    if dry_run:
+        session.tell("dry run: this would be granted (nothing was)")
+    elif not key:
         session.tell(f"idempotency key {chosen} (give it as --key to ask again for the same subnet)")
     answer = session.ask(session.sam.RequestSubnet, wish, timeout_s + _MARGIN_S)
     session.show(answer, lambda: _subnets([answer.subnet]))
@@ -149,6 +153,7 @@ def pools(session: Session) -> None:
             f"{p.cooling:.6g}",
             p.largest_free_block or ABSENT,
             f"{p.fragmentation:.1%}",
+            str(p.outside),
             " ".join(p.security_profiles) or ABSENT,
         ]
         for p in answer.pools
@@ -162,8 +167,31 @@ def pools(session: Session) -> None:
         ">COOLING",
         ">LARGEST FREE",
         ">FRAGMENTED",
+        ">OUTSIDE",
         "PROFILES",
     ]
+    session.show(answer, lambda: tables.grid(columns, rows))
+
+
+@command(app, "autoscaling")
+def autoscaling(session: Session) -> None:
+    """Show how many subnets each appliance is to hold, and why.
+
+    Example: xdsctl subnets autoscaling
+    """
+    answer = session.ask(session.sam.ListAutoscaling, pb.ListAutoscalingRequest())
+    rows = [
+        [
+            a.appliance,
+            f"{a.min_subnets}-{a.max_subnets}",
+            f"{a.target_load:.0%}",
+            str(a.wanted),
+            "; ".join(a.because),
+            a.problem or ABSENT,
+        ]
+        for a in answer.appliances
+    ]
+    columns = ["APPLIANCE", "BOUNDS", ">TARGET", ">WANTED", "BECAUSE", "PROBLEM"]
     session.show(answer, lambda: tables.grid(columns, rows))
 
 

@@ -92,6 +92,9 @@ class Allocate:
         for waiting in list(self._room.everybody.values())[:_AT_ONCE]:
             if await self._decided_before(waiting, now):
                 continue
+            if waiting.dry_run:
+                self._rehearse(this, waiting)
+                continue
             refusal = this.decide(waiting)
             if refusal:
                 metrics.SUBNET_EXHAUSTED.labels(refusal.code).inc()
@@ -102,6 +105,11 @@ class Allocate:
                 self._room.dismiss(waiting, allocation)
         if len(made) < len(this.moves):
             raise Conflict("the ledger changed while requests were decided; they are decided again")
+
+    def _rehearse(self, this: Round, waiting: Waiting) -> None:
+        outcome = this.rehearse(waiting)
+        told = outcome if isinstance(outcome, Allocation) else Refused(outcome.code, outcome.reason)
+        self._room.dismiss(waiting, told)
 
     async def _decided_before(self, waiting: Waiting, now: float) -> bool:
         """Dismiss a request whose answer is known (same key, a write that only seemed to fail) or nobody awaits."""

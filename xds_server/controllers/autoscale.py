@@ -1,7 +1,7 @@
 """Autoscale: asks for subnets ahead of need and gives them back when fewer do.
 
 Reads weights, forecasts, the services' endpoints, the ledger and the plan; asks through the waiting room like every
-caller, releases in the ledger what it asked for itself. Writes ``wishes``: what each appliance should hold, and why.
+caller, releases in the ledger what it asked for itself. Writes ``scaled``: what each appliance should hold, and why.
 Knows when to look. Does not know the rule, which is ``decisions.autoscaling``.
 """
 
@@ -18,6 +18,7 @@ from xds_server.controllers.waking import newer_or_due
 from xds_server.decisions.autoscaling import Reading, Wish, missing, reading_of, surplus, wish
 from xds_server.decisions.eligibility import objections
 from xds_server.decisions.lifecycle import Event, follow
+from xds_server.domain.autoscaling import Scaled
 from xds_server.domain.forecast import ForecastBatch
 from xds_server.domain.names import ApplianceName, ServiceName
 from xds_server.domain.subnets import Allocation, Autoscaling, Phase, SubnetPlan
@@ -44,15 +45,6 @@ class Scene:
     forecasts: Watchable[ForecastBatch | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """How an appliance stands: what it should hold, and why it does not hold it yet ('' when it does)."""
-
-    rule: Autoscaling
-    wish: Wish
-    problem: str = ""
-
-
 class Autoscale:
     """A controller's step (see ``base``)."""
 
@@ -64,11 +56,12 @@ class Autoscale:
         self._room = room
         self._clock = clock
         self._seen = (-1, -1)
-        self.standings: Watchable[Mapping[ApplianceName, Standing]] = Watchable(MappingProxyType({}))
+        self._wishes: dict[ApplianceName, Wish] = {}
+        self.scaled: Watchable[Mapping[ApplianceName, Scaled]] = Watchable(MappingProxyType({}))
 
     async def wait(self) -> None:
         """Wait for new weights (they come with every sample) or another plan; what was refused is asked for again."""
-        refused = any(standing.problem for standing in self.standings.value.values())
+        refused = any(scaled.problem for scaled in self.scaled.value.values())
         due_s = _RETRY_S if refused else float("inf")
         s = self._scene
         await newer_or_due(self._clock, due_s, (s.decided, self._seen[0]), (s.plan, self._seen[1]))
@@ -76,25 +69,25 @@ class Autoscale:
     async def step(self) -> None:
         """Look at every appliance that is to be scaled; ask for what is missing, give one too many back."""
         self._seen = (self._scene.decided.revision, self._scene.plan.revision)
-        standings: dict[ApplianceName, Standing] = {}
-        for rule in self._scene.plan.value.autoscaling:
-            standings[rule.appliance] = await self._scaled(rule, self.standings.value.get(rule.appliance))
-        for gone in self.standings.value.keys() - standings.keys():
+        scaled = {rule.appliance: await self._step(rule) for rule in self._scene.plan.value.autoscaling}
+        for gone in self.scaled.value.keys() - scaled.keys():
+            del self._wishes[gone]
             metrics.AUTOSCALE_WANTED.remove(gone)
-        self.standings.set(MappingProxyType(standings))
+        self.scaled.set(MappingProxyType(scaled))
 
-    async def _scaled(self, rule: Autoscaling, before: Standing | None) -> Standing:
-        held = self._held(rule)
-        wanted = wish(rule, held, self._reading(rule, held), before.wish if before else None)
-        metrics.AUTOSCALE_WANTED.labels(rule.appliance).set(wanted.count)
+    async def _step(self, rule: Autoscaling) -> Scaled:
+        held, name = self._held(rule), rule.appliance
+        wanted = self._wishes[name] = wish(rule, held, self._reading(rule, held), self._wishes.get(name))
+        metrics.AUTOSCALE_WANTED.labels(name).set(wanted.count)
         problem = ""
         if lacking := missing(rule, held, wanted.count):
             problem = await self._ask(rule, lacking, wanted)
+            before = self.scaled.value.get(name)
             if problem and problem != (before.problem if before else ""):
-                _log.warning("autoscaling gets no subnet", appliance=rule.appliance, why=problem)
+                _log.warning("autoscaling gets no subnet", appliance=name, why=problem)
         elif (spare := surplus(held, wanted.count, OWNER)) is not None:
             await self._give_back(spare, wanted)
-        return Standing(rule, wanted, problem)
+        return Scaled(rule, wanted.count, wanted.reason, problem)
 
     def _held(self, rule: Autoscaling) -> list[Allocation]:
         gone = {Phase.RELEASING, Phase.COOLING}
@@ -112,7 +105,7 @@ class Autoscale:
         found = objections(rule.request, self._scene.plan.value)
         if found:
             return "; ".join(f"{o.field}: {o.text}" for o in found)
-        because = f"autoscaling: {_words(wanted)}"
+        because = f"autoscaling: {'; '.join(wanted.reason.lines())}"
         try:
             async with asyncio.timeout(_ANSWERED_S):
                 for _ in range(count):
@@ -128,16 +121,7 @@ class Autoscale:
 
     async def _give_back(self, spare: Allocation, wanted: Wish) -> None:
         now = self._clock.wall()
-        because = f"released by {OWNER}: {_words(wanted)}"
+        because = f"released by {OWNER}: {'; '.join(wanted.reason.lines())}"
         moves = [Move(spare, follow(spare, Event.RELEASED, now, because), "released")]
         if await self._ledger.write(moves, now, OWNER):
             _log.info("autoscaling gave a subnet back", subnet=spare.id, because=because)
-
-
-def _words(wanted: Wish) -> str:
-    """Return a wish's reasons in one line."""
-    steps = [step for _, step in wanted.reason.walk()]
-    return "; ".join(
-        " ".join(filter(None, (s.what, "" if s.value is None else f"{s.value:g} {s.unit}".strip(), s.why)))
-        for s in steps
-    )

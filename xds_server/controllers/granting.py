@@ -41,6 +41,21 @@ class Round:
             self.answers.append(answer_for(waiting.key, born, self.now_s))
         return None
 
+    def rehearse(self, waiting: Waiting) -> Allocation | Refusal:
+        """Return what ``decide`` would grant, and leave everything as it was."""
+        moves, cooling = len(self.moves), self.cooling
+        outcome, notes = self._find(waiting.request)
+        if isinstance(outcome, Refusal):
+            return outcome
+        born = self._born(waiting, outcome, notes)
+        let_go(self.occupancy, [born])
+        for move in self.moves[moves:]:
+            if move.old is not None:
+                hold_again(self.occupancy, move.old)
+        del self.moves[moves:]
+        self.cooling = cooling
+        return born
+
     def _born(self, waiting: Waiting, grant: Grant, notes: tuple[str, ...]) -> Allocation:
         appliance = self.occupancy.plan.appliance_of(waiting.request.service)
         pending = Allocation(

@@ -27,6 +27,13 @@ class Reason:
         for reason in self.because:
             yield from reason.walk(depth + 1)
 
+    def lines(self) -> "list[str]":
+        """Return every step in words, parents first."""
+        return [
+            " ".join(filter(None, (r.what, "" if r.value is None else f"{r.value:g} {r.unit}".strip(), r.why)))
+            for _, r in self.walk()
+        ]
+
     def find(self, what: str) -> "Reason | None":
         """Return the first step that is called ``what``."""
         return next((reason for _, reason in self.walk() if reason.what == what), None)

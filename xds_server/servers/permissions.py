@@ -26,7 +26,7 @@ _ADMIN: Final = {
         " SetLogLevel"
     ),
 }
-_SUBNETS: Final = {Right.SUBNETS: "RequestSubnet ReleaseSubnet", Right.LOOK: "ListSubnets ListPools"}
+_SUBNETS: Final = {Right.SUBNETS: "RequestSubnet ReleaseSubnet", Right.LOOK: "ListSubnets ListPools ListAutoscaling"}
 _HEALTH: Final = {Right.OPEN: "Check List Watch"}
 _REFLECTION: Final = {Right.LOOK: "ServerReflectionInfo"}
 _STATUS: Final = {Right.LOOK: "StreamClientStatus FetchClientStatus"}

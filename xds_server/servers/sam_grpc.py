@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 import grpc
 
 from xds_server.domain import networks
+from xds_server.domain.autoscaling import Scaled
 from xds_server.domain.names import InvalidName, ServiceName, SubnetId
 from xds_server.domain.pools import PoolReport
 from xds_server.domain.refusal import Kind, Refusal
@@ -58,6 +59,11 @@ class SubnetAllocationManager:
 
     async def RequestSubnet(self, request: pb.RequestSubnetRequest, _: Context) -> pb.RequestSubnetResponse:  # noqa: N802 - gRPC's
         """Grant a subnet; wait until it serves if so asked."""
+        if request.dry_run:
+            with _refusals():
+                return pb.RequestSubnetResponse(
+                    subnet=self._subnet(await self._desk.rehearse(_wish(request), DURABLE_S))
+                )
         wait, wait_s = _known("wait", _WAITS, request.wait), _wait_s(request)
         started = asyncio.get_running_loop().time()
         with _refusals():
@@ -89,6 +95,12 @@ class SubnetAllocationManager:
     async def ListPools(self, _: pb.ListPoolsRequest, __: Context) -> pb.ListPoolsResponse:  # noqa: N802 - gRPC's
         """Say how full every pool is."""
         return pb.ListPoolsResponse(pools=[_pool(report) for report in self._desk.pools])
+
+    async def ListAutoscaling(  # noqa: N802 - gRPC's
+        self, _: pb.ListAutoscalingRequest, __: Context
+    ) -> pb.ListAutoscalingResponse:
+        """Say how many subnets each appliance is to hold, and why."""
+        return pb.ListAutoscalingResponse(appliances=[_scaled(one) for one in self._desk.scaled])
 
     def _subnet(self, a: Allocation) -> pb.Subnet:
         pool = self._desk.plan.pool(a.pool)
@@ -190,6 +202,20 @@ def _networks(allocation: Allocation, pool: Pool | None) -> list[pb.Network]:
     return [pb.Network(**values) for values in fields]
 
 
+def _scaled(one: Scaled) -> pb.Autoscaling:
+    rule = one.rule
+    return pb.Autoscaling(
+        appliance=rule.appliance,
+        service=rule.request.service,
+        min_subnets=rule.min_subnets,
+        max_subnets=rule.max_subnets,
+        target_load=rule.target_load,
+        wanted=one.wanted,
+        because=one.reason.lines(),
+        problem=one.problem,
+    )
+
+
 def _pool(report: PoolReport) -> pb.Pool:
     pool, main = report.pool, report.families[0]
     return pb.Pool(
@@ -206,4 +232,5 @@ def _pool(report: PoolReport) -> pb.Pool:
         bandwidth_mbps=pool.bandwidth_mbps,
         bandwidth_used_mbps=report.bandwidth_used_mbps,
         subnets=report.subnets,
+        outside=report.outside,
     )

@@ -5,6 +5,7 @@ Knows routes, status codes and when an answer may go out. Does not know how subn
 
 import asyncio
 import re
+from collections.abc import Awaitable
 from dataclasses import replace
 from enum import StrEnum
 from typing import Annotated
@@ -13,7 +14,7 @@ from fastapi import APIRouter, Header, Query, Response
 
 from xds_server.domain.names import InvalidName, SubnetId
 from xds_server.domain.reason import Reason
-from xds_server.domain.subnets import Allocation, Phase
+from xds_server.domain.subnets import Allocation, Phase, SubnetRequest
 from xds_server.servers import subnet_words as words
 from xds_server.servers.identity import CALLING
 from xds_server.servers.problems import FieldFault, Problem, documented
@@ -33,6 +34,7 @@ class Wait(StrEnum):
 
 
 _Key = Annotated[str | None, Header(alias="Idempotency-Key", description="Same key and body: the same answer, 24 h.")]
+_DryRun = Annotated[bool, Query(description="Tell what would be granted, grant nothing.")]
 _Timeout = Annotated[float, Query(ge=0, le=600, allow_inf_nan=False)]
 
 
@@ -47,10 +49,16 @@ def sam_routes(desk: SubnetDesk) -> APIRouter:
         key: _Key = None,
         wait: Wait = Wait.ALLOCATED,
         timeout_s: _Timeout = 30.0,
+        *,
+        dry_run: _DryRun = False,
     ) -> words.SubnetBody:
-        """Ask for a subnet; 202 when the wanted phase was not reached in time."""
+        """Ask for a subnet; 202 when the wanted phase was not reached in time, 200 for a dry run."""
+        if dry_run:
+            response.status_code = 200
+            return words.subnet_body(await _granted(desk.rehearse(_wish(body), DURABLE_S)), desk.plan)
         started = asyncio.get_running_loop().time()
-        granted = await _granted(desk, body, _checked_key(key), timeout_s)
+        key = _checked_key(key)
+        granted = await _granted(desk.request(_wish(body), key, max(timeout_s, DURABLE_S)))
         if wait is Wait.ACTIVE:
             left_s = timeout_s - (asyncio.get_running_loop().time() - started)
             latest = await desk.settled(granted.id, max(0.0, left_s))
@@ -63,6 +71,13 @@ def sam_routes(desk: SubnetDesk) -> APIRouter:
     async def release(body: words.ReleaseBody) -> words.ReleaseAnswer:
         """Give a subnet back; releasing twice is fine."""
         return await _released(desk, _checked_id(body.subnet_id))
+
+    _pictures(routes, desk)
+    return routes
+
+
+def _pictures(routes: APIRouter, desk: SubnetDesk) -> None:
+    """Add the routes that only look."""
 
     @routes.get("/status", responses=documented(422))
     async def status(
@@ -78,7 +93,10 @@ def sam_routes(desk: SubnetDesk) -> APIRouter:
         """Say how full every pool is."""
         return words.PoolList(pools=[words.pool_body(report) for report in desk.pools])
 
-    return routes
+    @routes.get("/autoscaling")
+    async def autoscaling() -> words.ScaledList:
+        """Say how many subnets each appliance is to hold, and why."""
+        return words.ScaledList(appliances=[words.scaled_body(one) for one in desk.scaled])
 
 
 async def _released(desk: SubnetDesk, subnet: SubnetId) -> words.ReleaseAnswer:
@@ -95,12 +113,17 @@ def _actor() -> str:
     return f"{caller.names[0][:200]}@{caller.peer}" if caller and caller.names else "http"
 
 
-async def _granted(desk: SubnetDesk, body: words.RequestBody, key: str | None, timeout_s: float) -> Allocation:
-    """Ask the desk, and turn its refusals into problems."""
+def _wish(body: words.RequestBody) -> SubnetRequest:
     try:
-        return await desk.request(body.to_domain(), key, max(timeout_s, DURABLE_S))
+        return body.to_domain()
     except InvalidName as error:
         raise Problem(422, "invalid_request", str(error), [_fault("service", "name", str(error))]) from error
+
+
+async def _granted(asked: Awaitable[Allocation]) -> Allocation:
+    """Wait for the desk's answer, and turn its refusals into problems."""
+    try:
+        return await asked
     except Objected as objected:
         faults = [_fault(o.field, o.code, o.text) for o in objected.objections]
         code = faults[0].code if len(faults) == 1 else "invalid_request"

@@ -4,11 +4,13 @@ Knows who decides (the waiting room) and who remembers (the ledger). Does not kn
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from xds_server.decisions.eligibility import Objection, objections
 from xds_server.decisions.lifecycle import Event, follow
-from xds_server.domain.names import SubnetId
+from xds_server.domain.autoscaling import Scaled
+from xds_server.domain.names import ApplianceName, SubnetId
 from xds_server.domain.pools import PoolReport
 from xds_server.domain.subnets import Allocation, Phase, SubnetPlan, SubnetRequest
 from xds_server.ports import Clock
@@ -16,6 +18,8 @@ from xds_server.state.ledger import Ledger, Move
 from xds_server.state.waiting import WaitingRoom
 from xds_server.state.watchable import Watchable
 
+DRY_RUN = SubnetId("dry-run")
+"""The id of what nobody was granted."""
 _UNSETTLED = {Phase.PENDING, Phase.PROVISIONING, Phase.ERROR}
 
 
@@ -32,7 +36,7 @@ class UnknownSubnet(LookupError):
 
 
 class SubnetDesk:
-    """Requests, releases and pictures of subnets."""
+    """Requests, releases and pictures of subnets. ``scaled``: how autoscaling stands."""
 
     def __init__(
         self,
@@ -41,12 +45,15 @@ class SubnetDesk:
         plan: Watchable[SubnetPlan],
         pools: Watchable[tuple[PoolReport, ...]],
         clock: Clock,
+        *,
+        scaled: Callable[[], Mapping[ApplianceName, Scaled]] = dict,
     ) -> None:
         self._ledger = ledger
         self._room = room
         self._plan = plan
         self._pools = pools
         self._clock = clock
+        self._scaled = scaled
 
     @property
     def plan(self) -> SubnetPlan:
@@ -57,6 +64,11 @@ class SubnetDesk:
     def pools(self) -> tuple[PoolReport, ...]:
         """Return how full the pools are."""
         return self._pools.value
+
+    @property
+    def scaled(self) -> Sequence[Scaled]:
+        """Return how autoscaling stands, appliance by appliance."""
+        return tuple(self._scaled().values())
 
     async def request(self, request: SubnetRequest, key: str | None, timeout_s: float) -> Allocation:
         """Return the allocation as it was granted, durable; the same one for the same key.
@@ -69,6 +81,14 @@ class SubnetDesk:
             raise Objected(found)
         async with asyncio.timeout(timeout_s):
             return await self._room.decision(request, key, self._clock.wall())
+
+    async def rehearse(self, request: SubnetRequest, timeout_s: float) -> Allocation:
+        """Return what a request would be granted now; nothing is. Raises Objected, Refused, Full, TimeoutError."""
+        found = objections(request, self.plan)
+        if found:
+            raise Objected(found)
+        async with asyncio.timeout(timeout_s):
+            return replace(await self._room.rehearsal(request, self._clock.wall()), id=DRY_RUN, phase=Phase.PENDING)
 
     async def settled(self, subnet: SubnetId, timeout_s: float) -> Allocation | None:
         """Wait until a subnet is active (or already on its way out), or the time is over; return it; None: gone."""

@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from xds_server.domain import networks
+from xds_server.domain.autoscaling import Scaled
 from xds_server.domain.names import ServiceName, SubnetId
 from xds_server.domain.pools import FamilyReport, PoolReport
 from xds_server.domain.subnets import Allocation, IpVersion, Phase, Pool, Strategy, SubnetPlan, SubnetRequest
@@ -146,6 +147,25 @@ class PoolList(BaseModel):
     pools: list[PoolBody]
 
 
+class ScaledBody(BaseModel):
+    """How autoscaling stands with an appliance; ``problem``: why it does not hold the ``wanted``, or empty."""
+
+    appliance: str
+    service: str
+    min_subnets: int
+    max_subnets: int
+    target_load: float
+    wanted: int
+    because: list[str]
+    problem: str
+
+
+class ScaledList(BaseModel):
+    """Every appliance that is scaled."""
+
+    appliances: list[ScaledBody]
+
+
 def subnet_body(allocation: Allocation, plan: SubnetPlan) -> SubnetBody:
     """Return the answer to a request."""
     found = _networks(allocation, plan.pool(allocation.pool), listed=True)
@@ -209,6 +229,21 @@ def pool_body(report: PoolReport) -> PoolBody:
         outside=report.outside,
         cool_down_s=pool.cool_down_s,
         families=families,
+    )
+
+
+def scaled_body(one: Scaled) -> ScaledBody:
+    """Return how autoscaling stands with one appliance."""
+    rule = one.rule
+    return ScaledBody(
+        appliance=rule.appliance,
+        service=rule.request.service,
+        min_subnets=rule.min_subnets,
+        max_subnets=rule.max_subnets,
+        target_load=rule.target_load,
+        wanted=one.wanted,
+        because=one.reason.lines(),
+        problem=one.problem,
     )
 
 

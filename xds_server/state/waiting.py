@@ -41,7 +41,8 @@ class Refused(Exception):
 class Waiting:
     """One request. ``decided``: the allocation as it was first granted, or why not. ``guests``: who waits for it.
 
-    ``owner``: the controller that asks, and ``because``: why; both empty for a caller of the API.
+    ``owner``: the controller that asks, and ``because``: why; both empty for a caller of the API. ``dry_run``: only
+    tell what would be granted.
     """
 
     id: SubnetId
@@ -52,6 +53,7 @@ class Waiting:
     guests: int = 0
     owner: str = ""
     because: str = ""
+    dry_run: bool = False
 
 
 class WaitingRoom:
@@ -82,6 +84,13 @@ class WaitingRoom:
             return await asyncio.shield(waiting.decided)
         finally:
             waiting.guests -= 1
+
+    async def rehearsal(self, request: SubnetRequest, now_s: float) -> Allocation:
+        """Wait for what the decision would be; nothing is granted. Raises Refused, Full."""
+        waiting = self._enter(request, None, now_s)
+        waiting.dry_run = True
+        waiting.guests += 1
+        return await asyncio.shield(waiting.decided)
 
     def _enter(self, request: SubnetRequest, key: str | None, now_s: float) -> Waiting:
         seated = self._by_key.get(key) if key else None

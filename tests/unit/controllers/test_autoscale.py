@@ -135,14 +135,14 @@ async def test_a_refusal_is_told_and_asked_again():
         w.sam.plan.set(plan(pool("10.0.0.0/29"), autoscaling=(RULE,)))
         await w.tick(10.0)
         await w.tick(200.0)
-        standing = w.step.standings.value[NAT.name]
-        assert standing.wish.count == 3
+        standing = w.step.scaled.value[NAT.name]
+        assert standing.wanted == 3
         assert "exhausted" in standing.problem
         w.sam.plan.set(plan(pool("10.0.0.0/24"), autoscaling=(RULE,)))
         await w.tick(200.0)
         await w.tick(200.0)
         assert w.subnets().count(Phase.ACTIVE) == 3
-        assert w.step.standings.value[NAT.name].problem == ""
+        assert w.step.scaled.value[NAT.name].problem == ""
 
 
 async def test_a_wish_that_can_never_come_true_is_told():
@@ -150,5 +150,5 @@ async def test_a_wish_that_can_never_come_true_is_told():
     rule = Autoscaling(NAT.name, wish(security_profile="secret"), 1, 4)
     async with world(rule) as w:
         await w.tick(0.0)
-        assert "security_profile" in w.step.standings.value[NAT.name].problem
+        assert "security_profile" in w.step.scaled.value[NAT.name].problem
         assert w.subnets() == []

@@ -26,43 +26,49 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bxds_server/sam/v1/sam.proto\x12\x11xds_server.sam.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xce\x02\n\x14RequestSubnetRequest\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x0f\n\x07num_ips\x18\x02 \x01(\r\x12\x16\n\x0e\x62\x61ndwidth_mbps\x18\x03 \x01(\x01\x12\x18\n\x10security_profile\x18\x04 \x01(\t\x12\x10\n\x08location\x18\x05 \x01(\t\x12-\n\x08strategy\x18\x06 \x01(\x0e\x32\x1b.xds_server.sam.v1.Strategy\x12\x30\n\nip_version\x18\x07 \x01(\x0e\x32\x1c.xds_server.sam.v1.IpVersion\x12\x17\n\x0fidempotency_key\x18\x08 \x01(\t\x12%\n\x04wait\x18\t \x01(\x0e\x32\x17.xds_server.sam.v1.Wait\x12/\n\x0cwait_timeout\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\"B\n\x15RequestSubnetResponse\x12)\n\x06subnet\x18\x01 \x01(\x0b\x32\x19.xds_server.sam.v1.Subnet\"\xb3\x02\n\x06Subnet\x12\x11\n\tsubnet_id\x18\x01 \x01(\t\x12\x0f\n\x07service\x18\x02 \x01(\t\x12\'\n\x05phase\x18\x03 \x01(\x0e\x32\x18.xds_server.sam.v1.Phase\x12)\n\x05since\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12.\n\nnext_retry\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08networks\x18\x07 \x03(\x0b\x32\x1a.xds_server.sam.v1.Network\x12\x0c\n\x04pool\x18\x08 \x01(\t\x12\x10\n\x08location\x18\t \x01(\t\x12\x0f\n\x07node_id\x18\n \x01(\t\x12\x12\n\ngeneration\x18\x0b \x01(\x03\"\x9d\x01\n\x07Network\x12\x0c\n\x04\x63idr\x18\x01 \x01(\t\x12\x12\n\nip_address\x18\x02 \x01(\t\x12\x13\n\x0bsubnet_mask\x18\x03 \x01(\t\x12\x15\n\rprefix_length\x18\x04 \x01(\r\x12\x0f\n\x07gateway\x18\x05 \x01(\t\x12\x13\n\x0b\x64ns_servers\x18\x06 \x03(\t\x12\x0b\n\x03mtu\x18\x07 \x01(\r\x12\x11\n\taddresses\x18\x08 \x03(\t\")\n\x14ReleaseSubnetRequest\x12\x11\n\tsubnet_id\x18\x01 \x01(\t\"B\n\x15ReleaseSubnetResponse\x12)\n\x06subnet\x18\x01 \x01(\x0b\x32\x19.xds_server.sam.v1.Subnet\"a\n\x12ListSubnetsRequest\x12\x11\n\tsubnet_id\x18\x01 \x01(\t\x12\x0f\n\x07service\x18\x02 \x01(\t\x12\'\n\x05phase\x18\x03 \x01(\x0e\x32\x18.xds_server.sam.v1.Phase\"A\n\x13ListSubnetsResponse\x12*\n\x07subnets\x18\x01 \x03(\x0b\x32\x19.xds_server.sam.v1.Subnet\"\x12\n\x10ListPoolsRequest\";\n\x11ListPoolsResponse\x12&\n\x05pools\x18\x01 \x03(\x0b\x32\x17.xds_server.sam.v1.Pool\"\x8b\x02\n\x04Pool\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08prefixes\x18\x02 \x03(\t\x12\x10\n\x08location\x18\x03 \x01(\t\x12\x19\n\x11security_profiles\x18\x04 \x03(\t\x12\x10\n\x08\x63\x61pacity\x18\x05 \x01(\x01\x12\x0c\n\x04used\x18\x06 \x01(\x01\x12\x0f\n\x07\x63ooling\x18\x07 \x01(\x01\x12\x1a\n\x12largest_free_block\x18\x08 \x01(\t\x12\x15\n\rfragmentation\x18\t \x01(\x01\x12\x0c\n\x04\x66ree\x18\n \x01(\x01\x12\x16\n\x0e\x62\x61ndwidth_mbps\x18\x0b \x01(\x01\x12\x1b\n\x13\x62\x61ndwidth_used_mbps\x18\x0c \x01(\x01\x12\x0f\n\x07subnets\x18\r \x01(\r*m\n\x08Strategy\x12\x18\n\x14STRATEGY_UNSPECIFIED\x10\x00\x12\x16\n\x12STRATEGY_FIRST_FIT\x10\x01\x12\x15\n\x11STRATEGY_BEST_FIT\x10\x02\x12\x18\n\x14STRATEGY_ROUND_ROBIN\x10\x03*`\n\tIpVersion\x12\x1a\n\x16IP_VERSION_UNSPECIFIED\x10\x00\x12\x10\n\x0cIP_VERSION_4\x10\x01\x12\x10\n\x0cIP_VERSION_6\x10\x02\x12\x13\n\x0fIP_VERSION_DUAL\x10\x03*\x94\x01\n\x05Phase\x12\x15\n\x11PHASE_UNSPECIFIED\x10\x00\x12\x11\n\rPHASE_PENDING\x10\x01\x12\x16\n\x12PHASE_PROVISIONING\x10\x02\x12\x10\n\x0cPHASE_ACTIVE\x10\x03\x12\x13\n\x0fPHASE_RELEASING\x10\x04\x12\x11\n\rPHASE_COOLING\x10\x05\x12\x0f\n\x0bPHASE_ERROR\x10\x06*A\n\x04Wait\x12\x14\n\x10WAIT_UNSPECIFIED\x10\x00\x12\x12\n\x0eWAIT_ALLOCATED\x10\x01\x12\x0f\n\x0bWAIT_ACTIVE\x10\x02\x32\x97\x03\n\x17SubnetAllocationManager\x12\x62\n\rRequestSubnet\x12\'.xds_server.sam.v1.RequestSubnetRequest\x1a(.xds_server.sam.v1.RequestSubnetResponse\x12\x62\n\rReleaseSubnet\x12\'.xds_server.sam.v1.ReleaseSubnetRequest\x1a(.xds_server.sam.v1.ReleaseSubnetResponse\x12\\\n\x0bListSubnets\x12%.xds_server.sam.v1.ListSubnetsRequest\x1a&.xds_server.sam.v1.ListSubnetsResponse\x12V\n\tListPools\x12#.xds_server.sam.v1.ListPoolsRequest\x1a$.xds_server.sam.v1.ListPoolsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bxds_server/sam/v1/sam.proto\x12\x11xds_server.sam.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdf\x02\n\x14RequestSubnetRequest\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x0f\n\x07num_ips\x18\x02 \x01(\r\x12\x16\n\x0e\x62\x61ndwidth_mbps\x18\x03 \x01(\x01\x12\x18\n\x10security_profile\x18\x04 \x01(\t\x12\x10\n\x08location\x18\x05 \x01(\t\x12-\n\x08strategy\x18\x06 \x01(\x0e\x32\x1b.xds_server.sam.v1.Strategy\x12\x30\n\nip_version\x18\x07 \x01(\x0e\x32\x1c.xds_server.sam.v1.IpVersion\x12\x17\n\x0fidempotency_key\x18\x08 \x01(\t\x12%\n\x04wait\x18\t \x01(\x0e\x32\x17.xds_server.sam.v1.Wait\x12/\n\x0cwait_timeout\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07\x64ry_run\x18\x0b \x01(\x08\"B\n\x15RequestSubnetResponse\x12)\n\x06subnet\x18\x01 \x01(\x0b\x32\x19.xds_server.sam.v1.Subnet\"\xb3\x02\n\x06Subnet\x12\x11\n\tsubnet_id\x18\x01 \x01(\t\x12\x0f\n\x07service\x18\x02 \x01(\t\x12\'\n\x05phase\x18\x03 \x01(\x0e\x32\x18.xds_server.sam.v1.Phase\x12)\n\x05since\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12.\n\nnext_retry\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08networks\x18\x07 \x03(\x0b\x32\x1a.xds_server.sam.v1.Network\x12\x0c\n\x04pool\x18\x08 \x01(\t\x12\x10\n\x08location\x18\t \x01(\t\x12\x0f\n\x07node_id\x18\n \x01(\t\x12\x12\n\ngeneration\x18\x0b \x01(\x03\"\x9d\x01\n\x07Network\x12\x0c\n\x04\x63idr\x18\x01 \x01(\t\x12\x12\n\nip_address\x18\x02 \x01(\t\x12\x13\n\x0bsubnet_mask\x18\x03 \x01(\t\x12\x15\n\rprefix_length\x18\x04 \x01(\r\x12\x0f\n\x07gateway\x18\x05 \x01(\t\x12\x13\n\x0b\x64ns_servers\x18\x06 \x03(\t\x12\x0b\n\x03mtu\x18\x07 \x01(\r\x12\x11\n\taddresses\x18\x08 \x03(\t\")\n\x14ReleaseSubnetRequest\x12\x11\n\tsubnet_id\x18\x01 \x01(\t\"B\n\x15ReleaseSubnetResponse\x12)\n\x06subnet\x18\x01 \x01(\x0b\x32\x19.xds_server.sam.v1.Subnet\"a\n\x12ListSubnetsRequest\x12\x11\n\tsubnet_id\x18\x01 \x01(\t\x12\x0f\n\x07service\x18\x02 \x01(\t\x12\'\n\x05phase\x18\x03 \x01(\x0e\x32\x18.xds_server.sam.v1.Phase\"A\n\x13ListSubnetsResponse\x12*\n\x07subnets\x18\x01 \x03(\x0b\x32\x19.xds_server.sam.v1.Subnet\"\x12\n\x10ListPoolsRequest\";\n\x11ListPoolsResponse\x12&\n\x05pools\x18\x01 \x03(\x0b\x32\x17.xds_server.sam.v1.Pool\"\x9c\x02\n\x04Pool\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08prefixes\x18\x02 \x03(\t\x12\x10\n\x08location\x18\x03 \x01(\t\x12\x19\n\x11security_profiles\x18\x04 \x03(\t\x12\x10\n\x08\x63\x61pacity\x18\x05 \x01(\x01\x12\x0c\n\x04used\x18\x06 \x01(\x01\x12\x0f\n\x07\x63ooling\x18\x07 \x01(\x01\x12\x1a\n\x12largest_free_block\x18\x08 \x01(\t\x12\x15\n\rfragmentation\x18\t \x01(\x01\x12\x0c\n\x04\x66ree\x18\n \x01(\x01\x12\x16\n\x0e\x62\x61ndwidth_mbps\x18\x0b \x01(\x01\x12\x1b\n\x13\x62\x61ndwidth_used_mbps\x18\x0c \x01(\x01\x12\x0f\n\x07subnets\x18\r \x01(\r\x12\x0f\n\x07outside\x18\x0e \x01(\r\"\x18\n\x16ListAutoscalingRequest\"M\n\x17ListAutoscalingResponse\x12\x32\n\nappliances\x18\x01 \x03(\x0b\x32\x1e.xds_server.sam.v1.Autoscaling\"\xa2\x01\n\x0b\x41utoscaling\x12\x11\n\tappliance\x18\x01 \x01(\t\x12\x0f\n\x07service\x18\x02 \x01(\t\x12\x13\n\x0bmin_subnets\x18\x03 \x01(\r\x12\x13\n\x0bmax_subnets\x18\x04 \x01(\r\x12\x13\n\x0btarget_load\x18\x05 \x01(\x01\x12\x0e\n\x06wanted\x18\x06 \x01(\r\x12\x0f\n\x07\x62\x65\x63\x61use\x18\x07 \x03(\t\x12\x0f\n\x07problem\x18\x08 \x01(\t*m\n\x08Strategy\x12\x18\n\x14STRATEGY_UNSPECIFIED\x10\x00\x12\x16\n\x12STRATEGY_FIRST_FIT\x10\x01\x12\x15\n\x11STRATEGY_BEST_FIT\x10\x02\x12\x18\n\x14STRATEGY_ROUND_ROBIN\x10\x03*`\n\tIpVersion\x12\x1a\n\x16IP_VERSION_UNSPECIFIED\x10\x00\x12\x10\n\x0cIP_VERSION_4\x10\x01\x12\x10\n\x0cIP_VERSION_6\x10\x02\x12\x13\n\x0fIP_VERSION_DUAL\x10\x03*\x94\x01\n\x05Phase\x12\x15\n\x11PHASE_UNSPECIFIED\x10\x00\x12\x11\n\rPHASE_PENDING\x10\x01\x12\x16\n\x12PHASE_PROVISIONING\x10\x02\x12\x10\n\x0cPHASE_ACTIVE\x10\x03\x12\x13\n\x0fPHASE_RELEASING\x10\x04\x12\x11\n\rPHASE_COOLING\x10\x05\x12\x0f\n\x0bPHASE_ERROR\x10\x06*A\n\x04Wait\x12\x14\n\x10WAIT_UNSPECIFIED\x10\x00\x12\x12\n\x0eWAIT_ALLOCATED\x10\x01\x12\x0f\n\x0bWAIT_ACTIVE\x10\x02\x32\x81\x04\n\x17SubnetAllocationManager\x12\x62\n\rRequestSubnet\x12\'.xds_server.sam.v1.RequestSubnetRequest\x1a(.xds_server.sam.v1.RequestSubnetResponse\x12\x62\n\rReleaseSubnet\x12\'.xds_server.sam.v1.ReleaseSubnetRequest\x1a(.xds_server.sam.v1.ReleaseSubnetResponse\x12\\\n\x0bListSubnets\x12%.xds_server.sam.v1.ListSubnetsRequest\x1a&.xds_server.sam.v1.ListSubnetsResponse\x12V\n\tListPools\x12#.xds_server.sam.v1.ListPoolsRequest\x1a$.xds_server.sam.v1.ListPoolsResponse\x12h\n\x0fListAutoscaling\x12).xds_server.sam.v1.ListAutoscalingRequest\x1a*.xds_server.sam.v1.ListAutoscalingResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'xds_server.sam.v1.sam_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_STRATEGY']._serialized_start=1618
-  _globals['_STRATEGY']._serialized_end=1727
-  _globals['_IPVERSION']._serialized_start=1729
-  _globals['_IPVERSION']._serialized_end=1825
-  _globals['_PHASE']._serialized_start=1828
-  _globals['_PHASE']._serialized_end=1976
-  _globals['_WAIT']._serialized_start=1978
-  _globals['_WAIT']._serialized_end=2043
+  _globals['_STRATEGY']._serialized_start=1922
+  _globals['_STRATEGY']._serialized_end=2031
+  _globals['_IPVERSION']._serialized_start=2033
+  _globals['_IPVERSION']._serialized_end=2129
+  _globals['_PHASE']._serialized_start=2132
+  _globals['_PHASE']._serialized_end=2280
+  _globals['_WAIT']._serialized_start=2282
+  _globals['_WAIT']._serialized_end=2347
   _globals['_REQUESTSUBNETREQUEST']._serialized_start=116
-  _globals['_REQUESTSUBNETREQUEST']._serialized_end=450
-  _globals['_REQUESTSUBNETRESPONSE']._serialized_start=452
-  _globals['_REQUESTSUBNETRESPONSE']._serialized_end=518
-  _globals['_SUBNET']._serialized_start=521
-  _globals['_SUBNET']._serialized_end=828
-  _globals['_NETWORK']._serialized_start=831
-  _globals['_NETWORK']._serialized_end=988
-  _globals['_RELEASESUBNETREQUEST']._serialized_start=990
-  _globals['_RELEASESUBNETREQUEST']._serialized_end=1031
-  _globals['_RELEASESUBNETRESPONSE']._serialized_start=1033
-  _globals['_RELEASESUBNETRESPONSE']._serialized_end=1099
-  _globals['_LISTSUBNETSREQUEST']._serialized_start=1101
-  _globals['_LISTSUBNETSREQUEST']._serialized_end=1198
-  _globals['_LISTSUBNETSRESPONSE']._serialized_start=1200
-  _globals['_LISTSUBNETSRESPONSE']._serialized_end=1265
-  _globals['_LISTPOOLSREQUEST']._serialized_start=1267
-  _globals['_LISTPOOLSREQUEST']._serialized_end=1285
-  _globals['_LISTPOOLSRESPONSE']._serialized_start=1287
-  _globals['_LISTPOOLSRESPONSE']._serialized_end=1346
-  _globals['_POOL']._serialized_start=1349
-  _globals['_POOL']._serialized_end=1616
-  _globals['_SUBNETALLOCATIONMANAGER']._serialized_start=2046
-  _globals['_SUBNETALLOCATIONMANAGER']._serialized_end=2453
+  _globals['_REQUESTSUBNETREQUEST']._serialized_end=467
+  _globals['_REQUESTSUBNETRESPONSE']._serialized_start=469
+  _globals['_REQUESTSUBNETRESPONSE']._serialized_end=535
+  _globals['_SUBNET']._serialized_start=538
+  _globals['_SUBNET']._serialized_end=845
+  _globals['_NETWORK']._serialized_start=848
+  _globals['_NETWORK']._serialized_end=1005
+  _globals['_RELEASESUBNETREQUEST']._serialized_start=1007
+  _globals['_RELEASESUBNETREQUEST']._serialized_end=1048
+  _globals['_RELEASESUBNETRESPONSE']._serialized_start=1050
+  _globals['_RELEASESUBNETRESPONSE']._serialized_end=1116
+  _globals['_LISTSUBNETSREQUEST']._serialized_start=1118
+  _globals['_LISTSUBNETSREQUEST']._serialized_end=1215
+  _globals['_LISTSUBNETSRESPONSE']._serialized_start=1217
+  _globals['_LISTSUBNETSRESPONSE']._serialized_end=1282
+  _globals['_LISTPOOLSREQUEST']._serialized_start=1284
+  _globals['_LISTPOOLSREQUEST']._serialized_end=1302
+  _globals['_LISTPOOLSRESPONSE']._serialized_start=1304
+  _globals['_LISTPOOLSRESPONSE']._serialized_end=1363
+  _globals['_POOL']._serialized_start=1366
+  _globals['_POOL']._serialized_end=1650
+  _globals['_LISTAUTOSCALINGREQUEST']._serialized_start=1652
+  _globals['_LISTAUTOSCALINGREQUEST']._serialized_end=1676
+  _globals['_LISTAUTOSCALINGRESPONSE']._serialized_start=1678
+  _globals['_LISTAUTOSCALINGRESPONSE']._serialized_end=1755
+  _globals['_AUTOSCALING']._serialized_start=1758
+  _globals['_AUTOSCALING']._serialized_end=1920
+  _globals['_SUBNETALLOCATIONMANAGER']._serialized_start=2350
+  _globals['_SUBNETALLOCATIONMANAGER']._serialized_end=2863
 # @@protoc_insertion_point(module_scope)

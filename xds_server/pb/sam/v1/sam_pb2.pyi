@@ -60,7 +60,7 @@ WAIT_ALLOCATED: Wait
 WAIT_ACTIVE: Wait
 
 class RequestSubnetRequest(_message.Message):
-    __slots__ = ("service", "num_ips", "bandwidth_mbps", "security_profile", "location", "strategy", "ip_version", "idempotency_key", "wait", "wait_timeout")
+    __slots__ = ("service", "num_ips", "bandwidth_mbps", "security_profile", "location", "strategy", "ip_version", "idempotency_key", "wait", "wait_timeout", "dry_run")
     SERVICE_FIELD_NUMBER: _ClassVar[int]
     NUM_IPS_FIELD_NUMBER: _ClassVar[int]
     BANDWIDTH_MBPS_FIELD_NUMBER: _ClassVar[int]
@@ -71,6 +71,7 @@ class RequestSubnetRequest(_message.Message):
     IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
     WAIT_FIELD_NUMBER: _ClassVar[int]
     WAIT_TIMEOUT_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
     service: str
     num_ips: int
     bandwidth_mbps: float
@@ -81,7 +82,8 @@ class RequestSubnetRequest(_message.Message):
     idempotency_key: str
     wait: Wait
     wait_timeout: _duration_pb2.Duration
-    def __init__(self, service: _Optional[str] = ..., num_ips: _Optional[int] = ..., bandwidth_mbps: _Optional[float] = ..., security_profile: _Optional[str] = ..., location: _Optional[str] = ..., strategy: _Optional[_Union[Strategy, str]] = ..., ip_version: _Optional[_Union[IpVersion, str]] = ..., idempotency_key: _Optional[str] = ..., wait: _Optional[_Union[Wait, str]] = ..., wait_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    dry_run: bool
+    def __init__(self, service: _Optional[str] = ..., num_ips: _Optional[int] = ..., bandwidth_mbps: _Optional[float] = ..., security_profile: _Optional[str] = ..., location: _Optional[str] = ..., strategy: _Optional[_Union[Strategy, str]] = ..., ip_version: _Optional[_Union[IpVersion, str]] = ..., idempotency_key: _Optional[str] = ..., wait: _Optional[_Union[Wait, str]] = ..., wait_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., dry_run: _Optional[bool] = ...) -> None: ...
 
 class RequestSubnetResponse(_message.Message):
     __slots__ = ("subnet",)
@@ -174,7 +176,7 @@ class ListPoolsResponse(_message.Message):
     def __init__(self, pools: _Optional[_Iterable[_Union[Pool, _Mapping]]] = ...) -> None: ...
 
 class Pool(_message.Message):
-    __slots__ = ("name", "prefixes", "location", "security_profiles", "capacity", "used", "cooling", "largest_free_block", "fragmentation", "free", "bandwidth_mbps", "bandwidth_used_mbps", "subnets")
+    __slots__ = ("name", "prefixes", "location", "security_profiles", "capacity", "used", "cooling", "largest_free_block", "fragmentation", "free", "bandwidth_mbps", "bandwidth_used_mbps", "subnets", "outside")
     NAME_FIELD_NUMBER: _ClassVar[int]
     PREFIXES_FIELD_NUMBER: _ClassVar[int]
     LOCATION_FIELD_NUMBER: _ClassVar[int]
@@ -188,6 +190,7 @@ class Pool(_message.Message):
     BANDWIDTH_MBPS_FIELD_NUMBER: _ClassVar[int]
     BANDWIDTH_USED_MBPS_FIELD_NUMBER: _ClassVar[int]
     SUBNETS_FIELD_NUMBER: _ClassVar[int]
+    OUTSIDE_FIELD_NUMBER: _ClassVar[int]
     name: str
     prefixes: _containers.RepeatedScalarFieldContainer[str]
     location: str
@@ -201,4 +204,35 @@ class Pool(_message.Message):
     bandwidth_mbps: float
     bandwidth_used_mbps: float
     subnets: int
-    def __init__(self, name: _Optional[str] = ..., prefixes: _Optional[_Iterable[str]] = ..., location: _Optional[str] = ..., security_profiles: _Optional[_Iterable[str]] = ..., capacity: _Optional[float] = ..., used: _Optional[float] = ..., cooling: _Optional[float] = ..., largest_free_block: _Optional[str] = ..., fragmentation: _Optional[float] = ..., free: _Optional[float] = ..., bandwidth_mbps: _Optional[float] = ..., bandwidth_used_mbps: _Optional[float] = ..., subnets: _Optional[int] = ...) -> None: ...
+    outside: int
+    def __init__(self, name: _Optional[str] = ..., prefixes: _Optional[_Iterable[str]] = ..., location: _Optional[str] = ..., security_profiles: _Optional[_Iterable[str]] = ..., capacity: _Optional[float] = ..., used: _Optional[float] = ..., cooling: _Optional[float] = ..., largest_free_block: _Optional[str] = ..., fragmentation: _Optional[float] = ..., free: _Optional[float] = ..., bandwidth_mbps: _Optional[float] = ..., bandwidth_used_mbps: _Optional[float] = ..., subnets: _Optional[int] = ..., outside: _Optional[int] = ...) -> None: ...
+
+class ListAutoscalingRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListAutoscalingResponse(_message.Message):
+    __slots__ = ("appliances",)
+    APPLIANCES_FIELD_NUMBER: _ClassVar[int]
+    appliances: _containers.RepeatedCompositeFieldContainer[Autoscaling]
+    def __init__(self, appliances: _Optional[_Iterable[_Union[Autoscaling, _Mapping]]] = ...) -> None: ...
+
+class Autoscaling(_message.Message):
+    __slots__ = ("appliance", "service", "min_subnets", "max_subnets", "target_load", "wanted", "because", "problem")
+    APPLIANCE_FIELD_NUMBER: _ClassVar[int]
+    SERVICE_FIELD_NUMBER: _ClassVar[int]
+    MIN_SUBNETS_FIELD_NUMBER: _ClassVar[int]
+    MAX_SUBNETS_FIELD_NUMBER: _ClassVar[int]
+    TARGET_LOAD_FIELD_NUMBER: _ClassVar[int]
+    WANTED_FIELD_NUMBER: _ClassVar[int]
+    BECAUSE_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    appliance: str
+    service: str
+    min_subnets: int
+    max_subnets: int
+    target_load: float
+    wanted: int
+    because: _containers.RepeatedScalarFieldContainer[str]
+    problem: str
+    def __init__(self, appliance: _Optional[str] = ..., service: _Optional[str] = ..., min_subnets: _Optional[int] = ..., max_subnets: _Optional[int] = ..., target_load: _Optional[float] = ..., wanted: _Optional[int] = ..., because: _Optional[_Iterable[str]] = ..., problem: _Optional[str] = ...) -> None: ...

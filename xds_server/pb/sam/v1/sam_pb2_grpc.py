@@ -54,6 +54,11 @@ class SubnetAllocationManagerStub:
                 request_serializer=xds__server_dot_sam_dot_v1_dot_sam__pb2.ListPoolsRequest.SerializeToString,
                 response_deserializer=xds__server_dot_sam_dot_v1_dot_sam__pb2.ListPoolsResponse.FromString,
                 _registered_method=True)
+        self.ListAutoscaling = channel.unary_unary(
+                '/xds_server.sam.v1.SubnetAllocationManager/ListAutoscaling',
+                request_serializer=xds__server_dot_sam_dot_v1_dot_sam__pb2.ListAutoscalingRequest.SerializeToString,
+                response_deserializer=xds__server_dot_sam_dot_v1_dot_sam__pb2.ListAutoscalingResponse.FromString,
+                _registered_method=True)
 
 
 class SubnetAllocationManagerServicer:
@@ -87,6 +92,13 @@ class SubnetAllocationManagerServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListAutoscaling(self, request, context):
+        """How many subnets each appliance is to hold, and why.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SubnetAllocationManagerServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -109,6 +121,11 @@ def add_SubnetAllocationManagerServicer_to_server(servicer, server):
                     servicer.ListPools,
                     request_deserializer=xds__server_dot_sam_dot_v1_dot_sam__pb2.ListPoolsRequest.FromString,
                     response_serializer=xds__server_dot_sam_dot_v1_dot_sam__pb2.ListPoolsResponse.SerializeToString,
+            ),
+            'ListAutoscaling': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAutoscaling,
+                    request_deserializer=xds__server_dot_sam_dot_v1_dot_sam__pb2.ListAutoscalingRequest.FromString,
+                    response_serializer=xds__server_dot_sam_dot_v1_dot_sam__pb2.ListAutoscalingResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -219,6 +236,33 @@ class SubnetAllocationManager:
             '/xds_server.sam.v1.SubnetAllocationManager/ListPools',
             xds__server_dot_sam_dot_v1_dot_sam__pb2.ListPoolsRequest.SerializeToString,
             xds__server_dot_sam_dot_v1_dot_sam__pb2.ListPoolsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAutoscaling(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/xds_server.sam.v1.SubnetAllocationManager/ListAutoscaling',
+            xds__server_dot_sam_dot_v1_dot_sam__pb2.ListAutoscalingRequest.SerializeToString,
+            xds__server_dot_sam_dot_v1_dot_sam__pb2.ListAutoscalingResponse.FromString,
             options,
             channel_credentials,
             insecure,
