@@ -46,8 +46,12 @@ class Configured:
 
 def needs_restart(before: Settings, after: Settings) -> list[str]:
     """Return the sections that differ and that only a restart takes over."""
-    return [
-        name
-        for name in type(before).model_fields
-        if name not in _RELOADED and getattr(before, name) != getattr(after, name)
-    ]
+    names = type(before).model_fields.keys() - _RELOADED
+    return sorted(name for name in names if _fixed(before, name) != _fixed(after, name))
+
+
+def _fixed(settings: Settings, name: str) -> object:
+    """Return a section without what a reload takes of it: which node ids a certificate may claim."""
+    if name == "tls" and settings.tls is not None:
+        return settings.tls.model_copy(update={"nodes": {}})
+    return getattr(settings, name)

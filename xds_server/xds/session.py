@@ -72,6 +72,7 @@ class Session:
         flights = sub.settle(request.nonce) if request.nonce and not first else []
         answer = self._answered(sub, flights, request, now)
         if isinstance(request, DeltaRequest):
+            self._bound(kind, len(request.held))
             if first or request.subscribe or request.unsubscribe:
                 shift = sub.wish.adjust(request.subscribe, request.unsubscribe, first=first)
                 sub.ask(shift, request.held if first else {})
@@ -81,13 +82,16 @@ class Session:
                 sub.due, sub.fresh = sub.wish.wildcard and not request.held, not request.held
         else:
             self._say(sub, request, answer, first=first)
-        if len(sub.wish.names) > self._limits.max_names:
+        self._bound(kind, len(sub.wish.names))
+        return answer
+
+    def _bound(self, kind: ResourceType, names: int) -> None:
+        if names > self._limits.max_names:
             raise Refused(
                 "RESOURCE_EXHAUSTED",
-                f"{len(sub.wish.names)} {kind.short} names on one stream; at most {self._limits.max_names} are allowed"
+                f"{names} {kind.short} names on one stream; at most {self._limits.max_names} are allowed"
                 " (limit max_names)",
             )
-        return answer
 
     def _subscribe(self, kind: ResourceType, now: float) -> Subscription:
         sub = self.subs[kind.url] = Subscription(self._look(kind)[0], now)
@@ -200,8 +204,10 @@ class Session:
         return not self._delta and sub.type.complete and any(sub.debts[name] is NEVER for name in plan.waits)
 
     def _note_waiting(self, sub: Subscription, plan: Plan, now: float, *, gave_up: bool) -> None:
-        held_up = plan.waits or plan.stays
+        held_up, stood = plan.waits or plan.stays, bool(sub.waiting_for)
         sub.waiting_for = "; ".join(sorted([*plan.waits.values(), *plan.stays.values()])[:3]) if held_up else ""
+        if stood != bool(sub.waiting_for) and not (sub.flights or sub.error):
+            sub.since = now
         if gave_up:
             self.timeouts += CDS.url in self.subs
             sub.held_since = None

@@ -81,3 +81,4 @@ def test_roles_are_taken_by_a_reload_and_certificates_need_a_restart(written):
     assert configured.access.value == Access({"ops": Role.OPERATOR}, {"spiffe://m/f": ("n1",)})
     assert needs_restart(before, before.model_copy(update={"tls": None})) == ["tls"]
     assert needs_restart(before, load(written("roles: {ops: viewer}\n"))) == []
+    assert needs_restart(before, after) == []

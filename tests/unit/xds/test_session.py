@@ -136,6 +136,28 @@ def test_what_ends_a_stream_and_what_does_not() -> None:
     assert (empty.value.code, many.value.code) == ("INVALID_ARGUMENT", "RESOURCE_EXHAUSTED")
 
 
+def test_what_a_client_brings_along_is_bounded_too() -> None:
+    """The versions that a returning client lists are names like any other (limit max_names)."""
+    one = session(Group(), delta=True, limits=Limits(max_names=2))
+    with pytest.raises(Refused, match=r"3 EDS names on one stream.*limit max_names"):
+        one.receive(DeltaRequest(EDS.url, frozenset("a"), held=dict.fromkeys("abc", "1")), 0.0)
+
+
+def test_what_waits_for_its_turn_says_since_when() -> None:
+    """``since`` of a type that waits for clusters is when it began to wait, not when it was last in step."""
+    group = Group()
+    one = session(group, delta=True)
+    for kind in (CDS, LDS):
+        one.receive(DeltaRequest(kind.url), 0.0)
+    for push in one.pushes(0.0):
+        one.receive(DeltaRequest(push.type.url, nonce=push.nonce), 0.5)
+    assert one.subs[LDS.url].since == 0.5
+    group.put(made(CDS, "y"), Resource(LDS.url, "l", "1", b"l", ((CDS.url, "y"),)))
+    one.pushes(7.0)
+    one.pushes(8.0)
+    assert (one.subs[LDS.url].waiting_for, one.subs[LDS.url].since) == ("l waits for cluster y", 7.0)
+
+
 @pytest.mark.parametrize(("asks", "at"), [((LDS, RDS), 0.5), ((), 1.0)])
 def test_a_cluster_that_a_returning_client_may_still_use_stays(asks: tuple[ResourceType, ...], at: float) -> None:
     """Gone meanwhile, it waits until listeners and routes were asked for, or a moment where they never are."""
