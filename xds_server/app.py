@@ -90,7 +90,7 @@ def _http(plane: ControlPlane, smart: SmartEndpoints, missing: Callable[[], list
     app = application(
         sam_routes(plane.subnet_desk),
         not_ready=missing,
-        degraded=lambda: [f"forecast: {why}"] if (why := plane.forecast.because) else [],
+        degraded=plane.degraded,
         select=lambda service, network: smart.choose(service, network).as_json(),
     )
     settings = plane.settings

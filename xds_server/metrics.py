@@ -75,6 +75,10 @@ AUTOSCALE_WANTED = _gauge(
 SUBNET_EXHAUSTED = _counter("subnet_exhausted_total", "Requests refused because nothing fits.", "reason")
 STORE_COMMIT_SECONDS = _histogram("store_commit_seconds", "One durable transaction.")
 
+# ---- names
+DNS_UPDATES = _counter("dns_updates_total", "Names written to DNS, by what became of it.", "result")
+REGISTRY_UPDATES = _counter("registry_updates_total", "Rounds with a registry, by what became of them.", "result")
+
 # ---- the process
 CONTROLLER_SECONDS = _histogram("controller_run_seconds", "One successful step of a controller.", "controller")
 CONTROLLER_FAILURES = _counter("controller_failures_total", "Failed steps; each is retried.", "controller")

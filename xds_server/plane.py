@@ -17,7 +17,7 @@ from xds_server.controllers.allocate import Allocate
 from xds_server.controllers.announce import Announce
 from xds_server.controllers.arrive import Arrive
 from xds_server.controllers.autoscale import Autoscale, Scene
-from xds_server.controllers.base import Controller
+from xds_server.controllers.base import Controller, Step
 from xds_server.controllers.forecast import ForecastStep
 from xds_server.controllers.front_ends import Presence
 from xds_server.controllers.names import Balanced, NamesStep
@@ -171,9 +171,9 @@ class ControlPlane:
 
     def controllers(self) -> list[Controller]:
         """Return everybody who loops, in the order in which data flows."""
-        steps = (
+        steps: tuple[Step, ...] = (
             self.fleet, self.allocate, self.provision, self.announce, self.desk, self.scrape, self.forecast,
-            self.weigh, self.autoscale, self.remember, self.publish, self.arrive,
+            self.weigh, self.autoscale, self.remember, self.publish, self.arrive, *self.names,
         )  # fmt: skip
         return [Controller(step, self.clock) for step in steps]
 

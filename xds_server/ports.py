@@ -3,14 +3,16 @@
 Knows what is asked and which error may come back. Does not know who answers.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from xds_server.domain.names import SubnetId
+from xds_server.domain.dns import Names, RecordSet
+from xds_server.domain.names import EndpointKey, SubnetId
+from xds_server.domain.registration import Registration
 from xds_server.domain.subnets import Block
 from xds_server.domain.telemetry import CounterPage
 from xds_server.domain.topology import Node
@@ -67,6 +69,49 @@ class Forecaster(Protocol):
         len(QUANTILES), non-decreasing along the last axis; NaN rows where a row has fewer than MINIMUM_CONTEXT values.
         Raises Unavailable: missing, malformed, failed.
         """
+        ...
+
+
+class NameService(Protocol):
+    """A DNS server that takes updates. A name is ours while our ownership record says so; all else is left alone.
+
+    Every call raises Unavailable: timeout, connect, refused (by policy), zone (not served here), signature (a key it
+    does not accept), failed (its own failure), malformed, secret (the key's file cannot be read).
+    """
+
+    name: str
+
+    async def owned(self, zone: str, names: Collection[str]) -> Names:
+        """Return what our names in a zone answer now: of those asked for, and any other where the zone can be listed.
+
+        Names are absolute, in lower case, without the last dot.
+        """
+        ...
+
+    async def write(self, zone: str, changes: Mapping[str, RecordSet | None]) -> Mapping[str, str]:
+        """Let each name answer exactly this from now on (None: nothing); each is changed whole or not at all.
+
+        Returns why, for each name that is somebody else's or that the server would not take: those are untouched.
+        """
+        ...
+
+
+class Registry(Protocol):
+    """A registry of services that others watch. ``lease_s``: so long what is registered stays without us."""
+
+    name: str
+    lease_s: float
+
+    async def keep(self, wanted: Mapping[EndpointKey, Registration]) -> Mapping[EndpointKey, str]:
+        """Let exactly these stand there for us; to be called again before ``lease_s`` has passed, changed or not.
+
+        Returns why, for each that is somebody else's there: it is untouched. Raises Unavailable: timeout, connect,
+        refused, busy, failed, malformed, secret.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections; what is registered stays as long as its lease."""
         ...
 
 

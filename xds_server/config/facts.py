@@ -10,6 +10,7 @@ from xds_server.config.schema import Settings
 from xds_server.config.services import EndpointPart, ServicePart
 from xds_server.decisions.provisioning import Patience
 from xds_server.domain.access import Access
+from xds_server.domain.dns import DnsPlace
 from xds_server.domain.limits import Limits
 from xds_server.domain.names import ApplianceName, EndpointId, PoolName, ServiceName, VirtualNetwork
 from xds_server.domain.policy import Failover, Guardrails, Policy, Preference, Thresholds
@@ -74,6 +75,7 @@ def _service(part: ServicePart) -> Service:
         listen_port=part.listen_port,
         policy=policy,
         endpoints=tuple(_endpoint(endpoint) for endpoint in part.endpoints),
+        dns=DnsPlace(part.dns.zone, part.dns.name, part.dns.ttl_s, part.dns.server) if part.dns else None,
     )
 
 

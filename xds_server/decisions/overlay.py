@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 
+from xds_server.decisions.naming import named
 from xds_server.domain.names import EndpointKey, ServiceName
 from xds_server.domain.overrides import Overrides
 from xds_server.domain.policy import Pin
@@ -29,15 +30,16 @@ def effective(
     added: dict[ServiceName, list[Endpoint]] = {}
     for key, endpoint in overrides.endpoints.items():
         added.setdefault(key.service, []).append(endpoint)
-    return {
-        name: replace(
+    laid = (
+        replace(
             service,
             policy=tuned(service.policy, overrides.policies.get(name, {})),
             endpoints=_endpoints(name, (service.endpoints, announced.get(name, ()), added.get(name, ())), overrides),
             generation=service.generation + overrides.generations.get(name, 0),
         )
         for name, service in configured.items()
-    }
+    )
+    return {service.name: replace(service, endpoints=named(service)) for service in laid}
 
 
 def _endpoints(

@@ -6,6 +6,7 @@ Knows where things are and to whom they are offered. Does not know how well they
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from xds_server.domain.dns import DnsPlace
 from xds_server.domain.names import ApplianceName, EndpointId, NodeGroup, NodeId, ServiceName, VirtualNetwork, place
 from xds_server.domain.policy import Policy
 
@@ -62,6 +63,7 @@ class Service:
     policy: Policy = field(default_factory=Policy)
     endpoints: tuple[Endpoint, ...] = ()
     generation: int = 0
+    dns: DnsPlace | None = None
 
     def endpoint(self, wanted: str) -> Endpoint | None:
         """Return the endpoint with that id or ``address:port``."""

@@ -1,0 +1,19 @@
+"""Registration: one endpoint as registries are told of it.
+
+Knows names, addresses and weights. Does not know any registry's layout.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """``domain``: the service's absolute name; ``weight``: relative, at least 1; ``ttl_s``: what resolvers may keep."""
+
+    service: str
+    endpoint: str
+    domain: str
+    address: str
+    port: int
+    weight: int
+    ttl_s: int
