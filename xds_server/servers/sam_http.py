@@ -8,7 +8,7 @@ import re
 from collections.abc import Awaitable
 from dataclasses import replace
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Response
 
@@ -24,6 +24,13 @@ from xds_server.state.waiting import Abandoned, Full, Mismatch, Refused
 DURABLE_S = 10.0
 """An answer is given only once it is durable; so long the store may take, however short the caller's patience."""
 _KEY = re.compile(r"[\x21-\x7e]([\x20-\x7e]{0,253}[\x21-\x7e])?")
+
+
+_ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {"model": words.SubnetBody, "description": "A dry run: what would be granted"},
+    202: {"model": words.SubnetBody, "description": "Granted; the wanted phase was not reached in time"},
+    **documented(400, 408, 409, 413, 422, 503),
+}
 
 
 class Wait(StrEnum):
@@ -42,7 +49,7 @@ def sam_routes(desk: SubnetDesk) -> APIRouter:
     """Return the routes of the Subnet Allocation Manager."""
     routes = APIRouter(prefix="/subnets", tags=["subnets"])
 
-    @routes.post("/request", status_code=201, responses={202: {"model": words.SubnetBody}, **documented(409, 422, 503)})
+    @routes.post("/request", status_code=201, responses=_ANSWERS)
     async def request(
         body: words.RequestBody,
         response: Response,
@@ -67,7 +74,7 @@ def sam_routes(desk: SubnetDesk) -> APIRouter:
                 response.status_code = 202 if latest.phase in {Phase.PROVISIONING, Phase.ERROR} else 201
         return words.subnet_body(granted, desk.plan)
 
-    @routes.post("/release", status_code=202, responses=documented(404, 422, 503))
+    @routes.post("/release", status_code=202, responses=documented(400, 404, 408, 413, 422, 503))
     async def release(body: words.ReleaseBody) -> words.ReleaseAnswer:
         """Give a subnet back; releasing twice is fine."""
         return await _released(desk, _checked_id(body.subnet_id))
