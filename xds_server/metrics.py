@@ -50,6 +50,10 @@ UNKNOWN_TYPES = _counter("unknown_type_requests_total", "Requests for types that
 # ---- telemetry and forecast
 TELEMETRY_AGE_SECONDS = _gauge("telemetry_age_seconds", "Age of the newest sample.", "service")
 TELEMETRY_SCRAPE_FAILURES = _counter("telemetry_scrape_failures_total", "Failed readings of Envoys.", "reason")
+TELEMETRY_DISBELIEVED = _counter("telemetry_disbelieved_total", "Values that cannot be, by why; left out.", "reason")
+TELEMETRY_COVERAGE_RATIO = _gauge(
+    "telemetry_coverage_ratio", "Part of the connected Envoys whose rates are in the newest sample."
+)
 MODEL_INFERENCE_SECONDS = _histogram("model_inference_seconds", "One batch through the forecaster.")
 MODEL_CONFIDENCE = _gauge("model_confidence", "Mean confidence of the estimates used, 0..1.", "service")
 MODEL_FALLBACK = _gauge("model_fallback", "1 while the fallback forecasts instead of the model.", "service")

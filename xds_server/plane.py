@@ -9,6 +9,7 @@ import structlog
 
 from xds_server.adapters.envoy_stats import EnvoyStats
 from xds_server.adapters.onnx_forecaster import OnnxForecaster
+from xds_server.adapters.ring_file import RingFile
 from xds_server.adapters.seasonal_forecaster import SeasonalForecaster
 from xds_server.config import Settings, facts
 from xds_server.config.current import Configured
@@ -20,12 +21,13 @@ from xds_server.controllers.autoscale import Autoscale, Scene
 from xds_server.controllers.base import Controller, Step
 from xds_server.controllers.forecast import ForecastStep
 from xds_server.controllers.front_ends import Presence
+from xds_server.controllers.keep_rings import KeepRings
 from xds_server.controllers.names import Balanced, NamesStep
 from xds_server.controllers.operate import Desk
 from xds_server.controllers.provision import Provision
 from xds_server.controllers.publish import Publish
 from xds_server.controllers.remember import Recalled, Remember, recall
-from xds_server.controllers.scrape import Scrape
+from xds_server.controllers.scrape import Scrape, ScrapeOptions
 from xds_server.controllers.weigh import Sources, WeighStep
 from xds_server.domain.names import SubnetId
 from xds_server.domain.policy import Pin
@@ -114,7 +116,16 @@ class ControlPlane:
         self.stats = EnvoyStats(
             self._services, telemetry.allowed_networks, self.clock, allowed_sockets=telemetry.allowed_sockets
         )
-        self.scrape = Scrape(self._scraped, self._services, self.stats, self.history, self.clock)
+        self.scrape = Scrape(
+            self._scraped,
+            self._services,
+            self.stats,
+            self.history,
+            self.clock,
+            ScrapeOptions(endpoints_per_s=telemetry.endpoints_per_s),
+            reports=lambda: self.load_reports.latest,
+        )
+        self.keep_rings = KeepRings(self.history, RingFile(facts.rings(self.settings)), self.clock)
         self.forecast = ForecastStep(self.history, self.model, SeasonalForecaster(), self.clock, self.desk.services)
 
     def _compose_weights(self, recalled: Recalled) -> None:
@@ -125,6 +136,7 @@ class ControlPlane:
             services=self.desk.services,
             pins=self.desk.pins,
             nodes=lambda: self.fleet.connected.value,
+            paths=lambda: self.scrape.paths.value,
         )
         self.weigh = WeighStep(sources, self.clock, self.history.interval_s, remembered=recalled)
         scene = Scene(self.configured.plan, self.desk.services, self.weigh.decided, self.forecast.forecasts)
@@ -173,7 +185,7 @@ class ControlPlane:
         """Return everybody who loops, in the order in which data flows."""
         steps: tuple[Step, ...] = (
             self.fleet, self.allocate, self.provision, self.announce, self.desk, self.scrape, self.forecast,
-            self.weigh, self.autoscale, self.remember, self.publish, self.arrive, *self.names,
+            self.keep_rings, self.weigh, self.autoscale, self.remember, self.publish, self.arrive, *self.names,
         )  # fmt: skip
         return [Controller(step, self.clock) for step in steps]
 

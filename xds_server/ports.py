@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from xds_server.domain.dns import Names, RecordSet
 from xds_server.domain.names import EndpointKey, SubnetId
 from xds_server.domain.registration import Registration
+from xds_server.domain.rings import Rings
 from xds_server.domain.subnets import Block
 from xds_server.domain.telemetry import CounterPage
 from xds_server.domain.topology import Node
@@ -53,6 +54,18 @@ class StatsSource(Protocol):
         Raises Unavailable: refused (outside the allowed networks), timeout, connect, status, malformed, too_large,
         crashed (the reading itself broke).
         """
+        ...
+
+
+class RingShelf(Protocol):
+    """Where the history's rings outlive the process. Both methods block: they are meant for a thread."""
+
+    def put(self, rings: Rings) -> None:
+        """Replace what is kept: all of it or nothing. Raises Unavailable: failed."""
+        ...
+
+    def get(self) -> Rings | None:
+        """Return what is kept, None when nothing is. Raises Unavailable: malformed."""
         ...
 
 

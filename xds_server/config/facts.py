@@ -4,6 +4,7 @@ Knows both vocabularies. Does not know files or lines: everything was checked be
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from xds_server.config.networks import AppliancePart, PoolPart
 from xds_server.config.schema import Settings
@@ -43,6 +44,11 @@ def patience(settings: Settings) -> Patience:
 def limits(settings: Settings) -> Limits:
     """Return the bounds of the xDS server."""
     return Limits(**settings.limits.model_dump())
+
+
+def rings(settings: Settings) -> Path:
+    """Return the file that the history outlives a restart in: beside the store."""
+    return Path(settings.store.removeprefix("sqlite:///") + ".rings.npz")
 
 
 def access(settings: Settings) -> Access:

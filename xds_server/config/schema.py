@@ -49,6 +49,7 @@ class TelemetryPart(Part):
     """How Envoys are read."""
 
     interval_s: Annotated[float, Field(ge=0.2, le=3600)] = 5.0
+    endpoints_per_s: Annotated[float, Field(ge=1, le=100_000_000)] = 20_000.0
     allowed_networks: tuple[Network, ...] = ("127.0.0.0/8", "::1/128")
     allowed_sockets: tuple[Directory, ...] = ()
 

@@ -16,7 +16,10 @@ from xds_server import metrics
 from xds_server.decisions.capacity import infer_capacity
 from xds_server.decisions.paths import follow, measuring
 from xds_server.decisions.rates import Delta, between, fresh, merging
-from xds_server.domain.names import NodeId, ServiceName, VirtualNetwork
+from xds_server.decisions.readings import Turn, chosen
+from xds_server.decisions.self_reports import COLUMNS, Place, SelfReports, capacity, gathering
+from xds_server.domain.load_report import LoadReport
+from xds_server.domain.names import EndpointKey, NodeId, ServiceName, VirtualNetwork
 from xds_server.domain.paths import PathSample
 from xds_server.domain.policy import Policy
 from xds_server.domain.telemetry import FIELDS, CounterPage, Samples
@@ -33,17 +36,22 @@ _MOST_TICKS_ALONE = 12
 class ScrapeOptions:
     """``at_once``: nodes read side by side. ``timeout_s`` ends a reading that its source did not end by itself.
 
-    ``stale_ticks``: a node that could not be read speaks with its last rates for so many ticks, then drops out.
+    ``stale_ticks``: a node that could not be read speaks with its last rates for so many of its turns, then drops out.
+    ``endpoints_per_s``: how many endpoints, of all nodes together, are read per second; beyond, nodes take turns.
     """
 
     at_once: int = 16
     timeout_s: float = 15.0
     stale_ticks: float = 3.0
+    endpoints_per_s: float = 20_000.0
 
 
 @dataclass(slots=True)
 class _Known:
-    """What is remembered of one node between ticks. ``failures`` in a row; left alone until tick ``again``."""
+    """What is remembered of one node between ticks. ``failures`` in a row; left alone until tick ``again``.
+
+    ``read``: the tick of the last reading.
+    """
 
     address: str
     page: CounterPage | None = None
@@ -51,6 +59,21 @@ class _Known:
     failures: int = 0
     again: int = -1
     problem: str = ""
+    read: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How much of the fleet the newest sample rests on.
+
+    ``nodes`` that could be read, ``read`` in this tick, ``heard``: with rates in the sample. A round of all takes
+    ``turn_ticks``.
+    """
+
+    nodes: int = 0
+    read: int = 0
+    heard: int = 0
+    turn_ticks: int = 1
 
 
 class Scrape:
@@ -66,8 +89,13 @@ class Scrape:
         history: History,
         clock: Clock,
         options: ScrapeOptions | None = None,
+        reports: Callable[[], Mapping[NodeId, LoadReport]] = dict,
     ) -> None:
-        """Take the connected ``nodes`` and the current ``services``; ticks come every ``history.interval_s``."""
+        """Take the connected ``nodes`` and the current ``services``; ticks come every ``history.interval_s``.
+
+        ``reports``: each node's latest load report, for what endpoints say of themselves; a bonus, not a need.
+        """
+        self.coverage = Coverage()
         self.paths: Watchable[Mapping[VirtualNetwork, PathSample]] = Watchable({})
         self._nodes = nodes
         self._services = services
@@ -75,10 +103,12 @@ class Scrape:
         self._history = history
         self._clock = clock
         self._options = options or ScrapeOptions()
+        self._reports = reports
         self._known: dict[NodeId, _Known] = {}
         self._started_s = clock.now()
         self._tick = -1
         self._seen_s: dict[ServiceName, float] = {}
+        self._placed: tuple[tuple[Service, ...], Mapping[Place, EndpointKey]] = (), {}
 
     @property
     def problems(self) -> Mapping[NodeId, str]:
@@ -101,18 +131,21 @@ class Scrape:
     async def step(self) -> None:
         """Read every node that is not left alone, merge, record. One node's failure is that node's alone."""
         at_s, interval_s = self._clock.now(), self._history.interval_s
-        due = self._due()
+        due = self._in_turn(self._due())
         slots = asyncio.Semaphore(self._options.at_once)
         async with asyncio.TaskGroup() as group:
             for node in due:
                 group.create_task(self._read(node, slots))
         now = self._clock.now()
         deltas = {node: known.delta for node, known in self._known.items() if known.delta is not None}
-        young = fresh(deltas.values(), at_s, self._options.stale_ticks * interval_s)
+        young = fresh(deltas.values(), at_s, self._options.stale_ticks * interval_s * self.coverage.turn_ticks)
+        self.coverage = replace(self.coverage, heard=len(young))
+        metrics.TELEMETRY_COVERAGE_RATIO.set(len(young) / max(self.coverage.nodes, 1))
         # a sample belongs to the moment its tick began: how long the slowest node took must not bend the time axis
         samples = await self._by_pieces(merging(young, at_s, interval_s))
         await self._measure_paths(young, at_s)
-        self._history.append(self._completed(samples))
+        told = await self._by_pieces(gathering(list(self._reports().values()), self._places(), self._clock.wall()))
+        self._history.append(self._completed(samples, told))
         self._tell_ages(list(deltas.values()), now)
 
     async def _by_pieces(self, work: Generator[None, None, T]) -> T:
@@ -150,6 +183,22 @@ class Scrape:
                 due.append(node)
         return due
 
+    def _in_turn(self, due: Sequence[Node]) -> list[Node]:
+        """Keep those whose turn it is within the budget, and tell how long a whole round takes."""
+        sizes = [len(known.page.keys) for known in self._known.values() if known.page is not None]
+        usual = sum(sizes) / len(sizes) if sizes else 0.0
+        turns = []
+        for node in due:
+            page = self._known[node.id].page
+            endpoints = usual if page is None else len(page.keys)
+            turns.append(Turn(node.id, node.virtual_network, self._known[node.id].read, endpoints))
+        picked = set(chosen(turns, self._options.endpoints_per_s * self._history.interval_s))
+        for node_id in picked:
+            self._known[node_id].read = self._tick
+        rounds = math.ceil(len(due) / len(picked)) if picked else 1
+        self.coverage = Coverage(nodes=len(self._known), read=len(picked), turn_ticks=rounds)
+        return [node for node in due if node.id in picked]
+
     async def _read(self, node: Node, slots: asyncio.Semaphore) -> None:
         try:
             async with slots, asyncio.timeout(self._options.timeout_s):
@@ -168,6 +217,7 @@ class Scrape:
             known.page = page
         elif delta := between(known.page, page):
             known.page, known.delta = page, delta
+            metrics.TELEMETRY_DISBELIEVED.labels("impossible").inc(delta.impossible)
 
     def _failed(self, node: Node, reason: str, problem: str) -> None:
         metrics.TELEMETRY_SCRAPE_FAILURES.labels(reason).inc()
@@ -177,14 +227,29 @@ class Scrape:
         known.again = self._tick + alone
         known.problem = problem
 
-    def _completed(self, samples: Samples) -> Samples:
-        """Fill in the capacity that rate and latency of this tick tell of, with each service's concurrency."""
+    def _places(self) -> Mapping[Place, EndpointKey]:
+        """Return the endpoint at each place; worked out again only when services changed or somebody reports."""
+        services = tuple(self._services()) if self._reports() else ()
+        if services != self._placed[0]:
+            keys: dict[Place, EndpointKey] = {}
+            keys |= {(s.name, e.address, e.port): EndpointKey(s.name, e.id) for s in services for e in s.endpoints}
+            self._placed = services, keys
+        return self._placed[1]
+
+    def _completed(self, samples: Samples, told: SelfReports) -> Samples:
+        """Fill in what endpoints say of themselves, and the capacity that this and rate and latency tell of."""
         concurrency = {s.name: s.policy.concurrency for s in self._services()}
         usual = Policy().concurrency
         slots = np.array([concurrency.get(key.service, usual) for key in samples.keys], dtype=np.float64)
         values = samples.values.copy()
-        kappa = infer_capacity(samples.column("rps"), samples.column("latency_ms"), slots)
-        values[:, FIELDS.index("kappa")] = kappa
+        if told.values and samples.keys:
+            unsaid = np.full(len(COLUMNS), np.nan)
+            values[:, COLUMNS] = [told.values.get(key, unsaid) for key in samples.keys]
+        rps, cpu, busy = (values[:, FIELDS.index(name)].astype(np.float64) for name in ("rps", "cpu", "utilisation"))
+        measured = infer_capacity(rps, samples.column("latency_ms"), slots)
+        values[:, FIELDS.index("kappa")], contradicted = capacity(rps, cpu, busy, measured)
+        metrics.TELEMETRY_DISBELIEVED.labels("impossible").inc(told.impossible)
+        metrics.TELEMETRY_DISBELIEVED.labels("contradiction").inc(contradicted)
         newest = self._history.samples.value
         if newest is not None and newest.keys == samples.keys:  # readers compare keys by identity before rows
             return replace(samples, values=values, keys=newest.keys)

@@ -16,10 +16,12 @@ from prometheus_client import Gauge
 
 from xds_server import metrics
 from xds_server.controllers.waking import newer_or_due
+from xds_server.decisions.paths import proximity
 from xds_server.decisions.roster import Roster, distance_of, index_of, outlook_of, roster_of, rows_of, sighting_of
 from xds_server.decisions.weighting import LawState, Picture, decide
 from xds_server.domain.forecast import ForecastBatch
 from xds_server.domain.names import EndpointId, EndpointKey, NodeId, ServiceName, VirtualNetwork
+from xds_server.domain.paths import PathSample
 from xds_server.domain.policy import Pin
 from xds_server.domain.telemetry import Samples
 from xds_server.domain.topology import Locality, Node, NodeKind, Service
@@ -43,13 +45,16 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Sources:
-    """What weights are made of. ``nodes``: the clients now connected, for how far they are from endpoints."""
+    """What weights are made of. ``nodes``: the clients now connected, for how far they are from endpoints;
+    ``paths``: as their Envoys measure it.
+    """
 
     samples: Watchable[Samples | None]
     forecasts: Watchable[ForecastBatch | None]
     services: Watchable[Mapping[ServiceName, Service]]
     pins: Watchable[Mapping[ServiceName, tuple[Pin, ...]]]
     nodes: Callable[[], Mapping[NodeId, Node]] = dict
+    paths: Callable[[], Mapping[VirtualNetwork, PathSample]] = dict
 
 
 @dataclass(frozen=True)
@@ -111,6 +116,7 @@ class WeighStep:
         self._remembered = dict(remembered or {})
         self._states: dict[ServiceName, LawState] = {}
         self._samples_rows, self._forecast_rows = Layout(), Layout()
+        self._path_rows: dict[VirtualNetwork, Layout] = {}
         self._seen = (-1, -1, -1, -1)
         self._decided_at_s = -np.inf
         self._series = Series()
@@ -193,8 +199,21 @@ class WeighStep:
             rows = self._forecast_rows.rows(batch.keys, roster)
             outlook = outlook_of(batch, rows, news.now_s + self._ahead_s)
         clients = sum((news.homes[v] for v in service.virtual_networks if v in news.homes), Counter[Locality]())
-        near = distance_of(roster, clients)
+        near = proximity(distance_of(roster, clients), self._measured(roster, news))
         return Picture(roster, tick, outlook, pins, near, news.now_s, self._clock.wall()), state
+
+    def _measured(
+        self, roster: Roster, news: News
+    ) -> list[tuple[int, np.ndarray[tuple[int, ...], np.dtype[np.float32]]]]:
+        """Return each network's clients and how far it measures every endpoint to be; NaN where it does not know."""
+        found = []
+        for network in roster.service.virtual_networks:
+            sample = self._sources.paths().get(network)
+            if sample is not None and sample.keys and network in news.homes:
+                rows = self._path_rows.setdefault(network, Layout()).rows(sample.keys, roster)
+                distance = np.where(rows >= 0, sample.column("distance_ms")[rows], np.float32(np.nan))
+                found.append((news.homes[network].total(), distance))
+        return found
 
 
 class Series:

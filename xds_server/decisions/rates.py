@@ -42,7 +42,8 @@ class Delta:
     """What one Envoy counted between two readings.
 
     ``counts``: float64, keys x (COUNTERS, latency buckets, latency sum in ms, CONNECTS), never negative. ``active``:
-    requests in flight at the later reading. ``to_s`` and ``elapsed_s`` on the control plane's clock.
+    requests in flight at the later reading. ``to_s`` and ``elapsed_s`` on the control plane's clock. ``impossible``:
+    endpoints left out because their numbers cannot be.
     """
 
     node: NodeId
@@ -51,6 +52,7 @@ class Delta:
     keys: tuple[EndpointKey, ...]
     counts: Float64
     active: Float64
+    impossible: int = 0
 
 
 def between(previous: CounterPage, current: CounterPage) -> Delta | None:
@@ -79,7 +81,7 @@ def between(previous: CounterPage, current: CounterPage) -> Delta | None:
     if len(rows) < len(keys) or not sane.all():
         keys = tuple(keys[r] for r in rows[sane])
         counts, active = counts[sane], active[sane]
-    return Delta(current.node, current.read_at_s, elapsed_s, keys, counts, active)
+    return Delta(current.node, current.read_at_s, elapsed_s, keys, counts, active, int(np.count_nonzero(~sane)))
 
 
 def fresh(deltas: Iterable[Delta], now_s: float, max_age_s: float) -> list[Delta]:

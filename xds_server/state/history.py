@@ -4,7 +4,7 @@ Knows which step a sample belongs to, where an endpoint's row is, and when a van
 Does not know where samples come from nor what is made of them. Used from the event loop's thread only.
 """
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from sys import getrefcount
 from typing import Final
 
@@ -13,12 +13,15 @@ from numpy.typing import NDArray
 
 from xds_server.domain.forecast import CHANNELS, CONTEXT
 from xds_server.domain.names import EndpointKey
+from xds_server.domain.rings import Rings
 from xds_server.domain.telemetry import FIELDS, Samples
 from xds_server.state.watchable import Watchable
 
 MAX_KEYS: Final = 200_000
 """So many endpoints have a row at most (10 KB each); further ones stay in ``samples`` without a history."""
 _FIRST_ROWS: Final = 64
+_PIECE: Final = 2_000
+"""Rows that are copied in one go while others wait, some milliseconds."""
 _OURS: Final = 2
 """References to the last batch's memory when only we hold it: the attribute and getrefcount's argument."""
 
@@ -75,9 +78,9 @@ class History:
         passed that nothing would be left, the rings begin anew.
         """
         latest = self.samples.value
-        if latest is None:
+        if latest is None and self._step < 0:
             self._origin_s = samples.at_s
-        elif samples.at_s < latest.at_s:
+        elif samples.at_s < (self._newest_s if latest is None else latest.at_s):
             return False
         step = round((samples.at_s - self._origin_s) / self.interval_s)
         self._open(step)
@@ -108,6 +111,38 @@ class History:
                 out[:, i, :older] = ring[:, -older:]
             out[:, i, older:] = ring[:, end - (length - older) : end]
         return self.keys, out
+
+    @property
+    def _newest_s(self) -> float:
+        return self._origin_s + self._step * self.interval_s
+
+    def copying(self) -> Generator[None, None, Rings | None]:
+        """Copy all rings, a yield between pieces; None when they changed meanwhile. ``at_s`` is of samples' clock."""
+        step, keys = self._step, self.keys
+        at = np.arange(step + 1, step + 1 + self.capacity_steps) % self.capacity_steps
+        values = np.empty((len(keys), len(self.channels), self.capacity_steps), np.float32)
+        for start in range(0, len(keys), _PIECE):
+            rows = slice(start, min(start + _PIECE, len(keys)))
+            values[rows] = self._ring[rows][:, :, at]
+            yield
+            if self._step != step or self.keys is not keys:
+                return None
+        return Rings(self._newest_s, self.interval_s, self.channels, keys, values)
+
+    def restore(self, rings: Rings, at_s: float) -> None:
+        """Begin with rings of this grid and these channels, whose newest step was at ``at_s`` on samples' clock.
+
+        Only before the first sample; longer rings are cut, shorter ones are padded. No sample comes of it: who watches
+        is told nothing old.
+        """
+        assert self._step < 0
+        steps = min(rings.values.shape[2], self.capacity_steps)
+        keys = rings.keys[: self._max_keys]
+        self._origin_s, self._step = at_s - (self.capacity_steps - 1) * self.interval_s, self.capacity_steps - 1
+        rows = self._rows_of(keys)
+        self._ring[rows, :, self.capacity_steps - steps :] = rings.values[: len(keys), :, -steps:]
+        seen: NDArray[np.bool_] = np.any(np.isfinite(self._ring[rows]), axis=1)
+        self._seen[rows] = np.where(seen.any(axis=1), self.capacity_steps - 1 - np.argmax(seen[:, ::-1], axis=1), 0)
 
     def _memory(self, shape: tuple[int, int, int]) -> Float32:
         """Return room for a batch: the last one's, once nobody holds that any more.

@@ -12,6 +12,7 @@ from xds_server import metrics
 from xds_server.controllers.base import Controller
 from xds_server.controllers.scrape import Scrape, ScrapeOptions
 from xds_server.decisions.capacity import infer_capacity
+from xds_server.domain.load_report import REPORTED, EndpointLoad, LoadReport
 from xds_server.domain.names import EndpointId, NodeId, ServiceName
 from xds_server.domain.policy import Policy
 from xds_server.domain.topology import Endpoint, Node, Service
@@ -30,12 +31,21 @@ class Room:
     """The controller among fakes; ``tick`` runs one step an interval later."""
 
     def __init__(self, *names: str, options: ScrapeOptions | None = None) -> None:
+        self.reports: dict[NodeId, LoadReport] = {}
         self.clock = ManualClock(now=0.0)
         self.source = FakeStatsSource(self.clock)
         self.nodes = [node(name) for name in names]
         self.services = [Service(ServiceName("checkout"), endpoints=(Endpoint(EndpointId("a1"), "127.0.0.1", 9001),))]
         self.history = History(5.0)
-        self.scrape = Scrape(lambda: self.nodes, lambda: self.services, self.source, self.history, self.clock, options)
+        self.scrape = Scrape(
+            lambda: self.nodes,
+            lambda: self.services,
+            self.source,
+            self.history,
+            self.clock,
+            options,
+            lambda: self.reports,
+        )
         self._counted: dict[str, int] = {}
 
     def serve(self, name: str, requests: int, latency_ms: float = 15.0) -> None:
@@ -274,3 +284,65 @@ async def test_keys_stay_the_same_object_while_they_are_the_same():
         seen.append(room.history.samples.value.keys)
     assert seen[1] == (key("a1"), key("a2"))
     assert seen[2] is seen[1]
+
+
+async def test_what_endpoints_say_of_themselves_is_in_the_sample():
+    """ORCA's utilisation makes the capacity; a claim that measurement contradicts is counted and does not."""
+    room = Room("n1")
+    for utilisation, kappa in ((0.25, 40.0), (0.9, None)):
+        for _ in range(2):
+            room.serve("n1", 50, latency_ms=30.0)
+            told = {REPORTED[2]: (50, 50 * utilisation), REPORTED[3]: (50, 100.0)}
+            load = EndpointLoad("checkout", "127.0.0.1", 9001, 50, 0, 50, 0, told)
+            room.reports[NodeId("n1")] = LoadReport(room.clock.wall(), 10.0, (load,))
+            await room.tick()
+        newest = room.history.samples.value
+        assert newest.column("utilisation")[0] == pytest.approx(utilisation)
+        assert newest.column("cost")[0] == pytest.approx(2.0)
+        if kappa:
+            assert newest.column("kappa")[0] == pytest.approx(kappa)
+    room.serve("n1", 50, latency_ms=1.0)  # served 10/s, says it is nearly full, and answers within a millisecond
+    await room.tick()
+    before = disbelieved("contradiction")
+    room.serve("n1", 50, latency_ms=1.0)
+    told = {REPORTED[2]: (50, 49.0)}
+    room.reports[NodeId("n1")] = LoadReport(
+        room.clock.wall(), 10.0, (EndpointLoad("checkout", "127.0.0.1", 9001, 50, 0, 50, 0, told),)
+    )
+    await room.tick()
+    assert room.history.samples.value.column("kappa")[0] > 50
+    assert disbelieved("contradiction") == before + 1
+
+
+async def test_nodes_take_turns_within_the_budget_and_all_are_heard():
+    """Room for two of four: two are read per tick, all four speak in the sample, and the coverage says so."""
+    names = ("n1", "n2", "n3", "n4")
+    room = Room(*names, options=ScrapeOptions(endpoints_per_s=2 * 101 / 5.0))
+    for _ in range(8):
+        for name in names:
+            room.serve(name, 25)
+        before = len(room.source.reads)
+        await room.tick()
+        assert len(room.source.reads) == before + 2
+    assert room.history.samples.value.nodes == 4
+    assert room.rps() == pytest.approx(4 * 5.0)
+    assert (room.scrape.coverage.nodes, room.scrape.coverage.read, room.scrape.coverage.heard) == (4, 2, 4)
+    assert room.scrape.coverage.turn_ticks == 2
+    assert metrics.REGISTRY.get_sample_value("xds_telemetry_coverage_ratio") == 1.0
+
+
+async def test_impossible_counters_are_counted_and_left_out():
+    """A counter that leaps by a quintillion is no rate; it is counted by its reason."""
+    room = Room("n1")
+    room.serve("n1", 1)
+    await room.tick()
+    before = disbelieved("impossible")
+    room.source.show("n1", {"a1": {"rq_success": 9e17}}, {})
+    await room.tick()
+    assert room.rps() is None
+    assert disbelieved("impossible") == before + 1
+
+
+def disbelieved(reason: str) -> float:
+    """How many values were not believed for a reason, so far."""
+    return metrics.REGISTRY.get_sample_value("xds_telemetry_disbelieved_total", {"reason": reason}) or 0.0

@@ -13,6 +13,7 @@ from xds_server.controllers import weigh
 from xds_server.controllers.weigh import Sources, WeighStep
 from xds_server.domain.forecast import CHANNELS, HORIZON, QUANTILES, ForecastBatch
 from xds_server.domain.names import EndpointKey, NodeId, ServiceName, VirtualNetwork
+from xds_server.domain.paths import PATH_FIELDS, PathSample
 from xds_server.domain.policy import Preference
 from xds_server.domain.telemetry import FIELDS, Samples
 from xds_server.domain.topology import Endpoint, Locality, Node
@@ -30,7 +31,8 @@ class House:
         self.services = Watchable({s.name: s for s in services or (service(4),)})
         self.pins = Watchable({})
         known = {node.id: node for node in nodes}
-        sources = Sources(self.samples, self.forecasts, self.services, self.pins, lambda: known)
+        sources = Sources(self.samples, self.forecasts, self.services, self.pins, lambda: known, lambda: self.paths)
+        self.paths = {}
         self.step = WeighStep(sources, self.clock, 1.0, **more)
 
     @property
@@ -181,6 +183,21 @@ async def test_proximity_is_seen_from_the_clients():
     house = House(service(who), nodes=nodes)
     await house.tick()
     assert house.step.decided.value[NAME].scores.proximity.tolist() == [2, 0, 0, 0]
+
+
+async def test_measured_paths_are_nearer_the_truth_than_localities():
+    """Where the clients' own Envoys tell endpoints apart by round trip, that is the distance."""
+    house = House(nodes=(Node(NodeId("a")),))
+    await house.tick()
+    (network,) = house.services.value[NAME].virtual_networks
+    values = np.full((2, len(PATH_FIELDS)), np.nan, np.float32)
+    values[:, PATH_FIELDS.index("distance_ms")] = [0.5, 32.0]
+    house.paths[network] = PathSample(network, house.clock.now(), house.keys[:2], values)
+    await house.tick()
+    assert house.step.decided.value[NAME].scores.proximity.tolist() == [0.5, 32.0, 16.25, 16.25]
+    house.paths[network] = PathSample(network, house.clock.now(), (), values[:0])
+    await house.tick()
+    assert house.step.decided.value[NAME].scores.proximity.tolist() == [0, 0, 0, 0]
 
 
 async def test_rehearsal_tells_and_changes_nothing():
