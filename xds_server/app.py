@@ -109,8 +109,6 @@ async def running(settings: Settings, set_level: Callable[[str], str]) -> AsyncI
             await plane.compose()
         except (ValueError, Unavailable) as error:
             raise CannotStart(f"the store {settings.store}: {error}") from error
-        await plane.keep_rings.take_up()
-        stack.push_async_callback(plane.keep_rings.at_the_end)
         await stack.enter_async_context(plane.stats)
         controllers = plane.controllers()
         smart = SmartEndpoints(plane.picture(), chooser(random.Random()))  # noqa: S311 - spreads traffic, guards nothing
@@ -128,6 +126,7 @@ async def running(settings: Settings, set_level: Callable[[str], str]) -> AsyncI
         group = await stack.enter_async_context(asyncio.TaskGroup())  # last: it would wrap what is raised above it
         tasks = [group.create_task(controller.run(), name=controller.name) for controller in controllers]
         tasks += [group.create_task(http.run(), name="http"), group.create_task(plane.ads.watch(), name="ads")]
+        tasks.append(group.create_task(plane.gate.watch(), name="gate"))
         collect_rarely()
         metrics.LEADER.set(1)
         _log.info("serving", **settings.listen.model_dump())

@@ -256,6 +256,31 @@ async def test_an_audit_line_says_who_and_what(secured):
     assert "has the role viewer" in line["why"]
 
 
+async def test_what_a_reload_takes_away_ends_what_is_served(secured):
+    """A mapping or a role that goes ends the streams it let in, with the reason; what is still allowed goes on."""
+    plane = secured.plane
+    async with (
+        secured.channel("xds", NODE) as node,
+        secured.channel("admin", DASHBOARD) as dashboard,
+        secured.channel("admin", OPS) as ops,
+    ):
+        stream = _ads(node, delta=True)
+        await stream.write(_wish(CDS, delta=True))
+        await _heard(stream)
+        watched = AdminStub(dashboard).WatchWeights(admin_pb2.WatchWeightsRequest(), timeout=DEADLINE_S)
+        kept = AdminStub(ops).WatchWeights(admin_pb2.WatchWeightsRequest(), timeout=DEADLINE_S)
+        await watched.read()
+        await kept.read()
+        tls = plane.settings.tls.model_copy(update={"nodes": {NODE: ("another",)}})
+        plane.configured.reload(plane.settings.model_copy(update={"tls": tls, "roles": {OPS: "operator"}}))
+        error = await refused(_next(stream))
+        assert (error.code(), "does not name it" in error.details()) == (DENIED, True)
+        error = await refused(watched.read())
+        assert (error.code(), "has no role" in error.details()) == (DENIED, True)
+        assert not kept.done()
+        kept.cancel()
+
+
 async def test_what_an_operator_does_is_signed_by_the_certificate(secured):
     """The history names who the certificate proves, whatever name the client sends."""
     async with secured.channel("admin", OPS) as channel:
