@@ -117,7 +117,8 @@ async def set_up(run: Run, course: Course, answers_file: Path, run_dir: Path) ->
             stack.push_async_callback(envoys[node.id].stop)
         for node in nodes:
             await answers(envoys[node.id], f"http://{node.listen_address}:{service.listen_port}/", deadline_s=30)
-            hurry(envoys[node.id].process.pid)
+        for program in (*envoys.values(), *((control.program,) if control and control.program else ())):
+            hurry(program.process.pid)
         places = [(node.listen_address, service.listen_port) for node in nodes]
         caller = await _caller(stack, run, course, places, answers_file)
         client = await stack.enter_async_context(httpx.AsyncClient(timeout=5.0))

@@ -30,14 +30,15 @@ def say(told: Mapping[str, Any]) -> None:
     print(json.dumps(told), flush=True)  # noqa: T201 - this is how a worker answers
 
 
-def hurry(process: int) -> None:
-    """Let all threads of a process go before everybody's, where that is allowed (Linux, root).
+def hurry(group: int) -> None:
+    """Let all threads of a process group go before everybody's, where that is allowed (Linux, root).
 
-    What runs beside the benchmark must not be what is measured; caller, machines and Envoys together need half a core.
+    What runs beside the benchmark must not be what is measured; everything of one run together needs half a core.
     """
-    for thread in Path(f"/proc/{process}/task").glob("[0-9]*"):
+    for thread in Path("/proc").glob("[0-9]*/task/[0-9]*"):
         with contextlib.suppress(OSError):
-            os.sched_setscheduler(int(thread.name), os.SCHED_RR, os.sched_param(1))
+            if int((thread / "stat").read_text().rpartition(") ")[2].split()[2]) == group:
+                os.sched_setscheduler(int(thread.name), os.SCHED_RR, os.sched_param(1))
 
 
 @dataclass
