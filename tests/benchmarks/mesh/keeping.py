@@ -38,7 +38,10 @@ def place(run: Run, results: Path = RESULTS) -> Path:
     policy = POLICIES[run.policy]
     course = SCENARIOS[run.scenario](run.shape, run.times)
     load = course.load(np.linspace(0, run.times.end_s, 50)).tolist()
-    facts = [asdict(run), course.speeds, course.changes, course.window, load, str(policy)]
+    told = asdict(run)
+    if policy.settings is None:  # nobody reads these then
+        del told["interval_s"], told["service"]
+    facts = [told, course.speeds, course.changes, course.window, load, str(policy)]
     digest = hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=6)
     for part in _WORLD if policy.settings is None else (*_WORLD, *_LAW):
         for path in _files(ROOT / part):
