@@ -109,6 +109,8 @@ async def running(settings: Settings, set_level: Callable[[str], str]) -> AsyncI
             await plane.compose()
         except (ValueError, Unavailable) as error:
             raise CannotStart(f"the store {settings.store}: {error}") from error
+        await plane.keep_rings.take_up()
+        stack.push_async_callback(plane.keep_rings.at_the_end)
         await stack.enter_async_context(plane.stats)
         controllers = plane.controllers()
         smart = SmartEndpoints(plane.picture(), chooser(random.Random()))  # noqa: S311 - spreads traffic, guards nothing
