@@ -40,7 +40,7 @@ test: $(VENV)/.dev  ## everything; installs Debian packages too when root
 	$(BIN)/python -m pytest $(ARGS)
 
 check: $(VENV)/.dev format lint types imports  ## format, lint, types, floors and the fast tests
-	$(BIN)/python -m pytest -q -m "not slow and not envoy and not prometheus and not training and not network and not dns and not etcd and not netconf" $(ARGS)
+	$(BIN)/python -m pytest -q -m "not slow and not envoy and not prometheus and not training and not network and not dns and not etcd and not netconf and not browser" $(ARGS)
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format .

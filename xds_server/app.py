@@ -24,6 +24,7 @@ from xds_server.plane import ControlPlane
 from xds_server.ports import Unavailable
 from xds_server.servers.admin import Admin, serve_admin
 from xds_server.servers.certificates import Tls, UnusableCertificates
+from xds_server.servers.console import console
 from xds_server.servers.garbage import collect_rarely
 from xds_server.servers.http import HttpServer, application
 from xds_server.servers.listening import CannotListen
@@ -86,9 +87,12 @@ def _model(path: Path) -> OnnxForecaster | Unavailable:
         return error
 
 
-def _http(plane: ControlPlane, smart: SmartEndpoints, missing: Callable[[], list[str]], tls: Tls) -> HttpServer:
+def _http(
+    plane: ControlPlane, admin: Admin, smart: SmartEndpoints, missing: Callable[[], list[str]], tls: Tls
+) -> HttpServer:
     app = application(
         sam_routes(plane.subnet_desk),
+        console(admin),
         not_ready=missing,
         degraded=plane.degraded,
         select=lambda service, network: smart.choose(service, network).as_json(),
@@ -117,7 +121,7 @@ async def running(settings: Settings, set_level: Callable[[str], str]) -> AsyncI
         admin = Admin(plane.picture(), plane.desk, smart, set_level)
         try:
             tls = facts.tls(settings)
-            http = _http(plane, smart, lambda: not_ready(controllers, _NEEDED), tls)
+            http = _http(plane, admin, smart, lambda: not_ready(controllers, _NEEDED), tls)
             await plane.ads.start(settings.listen.xds, tls.grpc("xds"))
             stack.push_async_callback(plane.ads.stop)
             sam = sam_service(plane.subnet_desk)

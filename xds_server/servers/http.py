@@ -11,6 +11,7 @@ import ssl
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Annotated, Any
 
+import h11
 import uvicorn
 from fastapi import APIRouter, FastAPI, Query, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
@@ -30,6 +31,7 @@ from xds_server.version import __version__
 
 MAX_BODY_BYTES = 64 * 1024
 BODY_TIMEOUT_S = 10.0
+HEAD_TIMEOUT_S = 10.0
 _GRACE_S = 2.0
 
 Select = Callable[[str, str], Mapping[str, object]]
@@ -84,10 +86,6 @@ def _health(not_ready: Callable[[], Sequence[str]], degraded: Callable[[], Seque
 
 def _pages(app: FastAPI) -> APIRouter:
     routes = APIRouter(include_in_schema=False)
-
-    @routes.get("/")
-    async def index() -> HTMLResponse:
-        return HTMLResponse(pages.index(), headers=pages.HEADERS)
 
     @routes.get("/docs")
     async def docs() -> HTMLResponse:
@@ -171,13 +169,42 @@ class _Server(uvicorn.Server):
 
 
 class Connection(H11Protocol):
-    """One connection; it knows who is at the other end."""
+    """One connection; it knows who is at the other end, and ends when a request's head takes too long to come."""
+
+    _patience: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         """Note the caller for every request that comes on it."""
         super().connection_made(transport)
+        self._await_head()
         caller = caller_on(transport.get_extra_info("ssl_object"), self.client[0] if self.client else "local")
         self.app_state = {**self.app_state, CALLER: caller}
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came; whoever began a request has ``HEAD_TIMEOUT_S`` to end its head, however slowly it drips."""
+        super().data_received(data)
+        if self.conn.their_state is not h11.IDLE:
+            self._stop_waiting()
+        elif self._patience is None:
+            self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget it."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def _await_head(self) -> None:
+        self._patience = self.loop.call_later(HEAD_TIMEOUT_S, self._give_up)
+
+    def _stop_waiting(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    def _give_up(self) -> None:
+        self._patience = None
+        if self.conn.their_state is h11.IDLE and not self.transport.is_closing():
+            self.transport.close()
 
 
 class HttpServer:

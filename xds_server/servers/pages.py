@@ -1,6 +1,6 @@
-"""Pages: what a person sees in a browser until the console comes: where things are, and the API's reference.
+"""Pages: the HTTP API's reference as a person reads it.
 
-Both are made here and need nothing from elsewhere (no script, no style sheet of another host). Knows HTML and OpenAPI.
+Made here, it needs nothing from elsewhere (no script, no style sheet of another host). Knows HTML and OpenAPI.
 Does not know what the routes do.
 """
 
@@ -8,8 +8,6 @@ import json
 from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any
-
-from xds_server.version import __version__
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
@@ -21,22 +19,6 @@ _STYLE = (
     "pre{background:#f5f5f5;padding:.75rem;overflow:auto}code{background:#f5f5f5}table{border-collapse:collapse}"
     "td,th{text-align:left;padding:.15rem 1rem .15rem 0;vertical-align:top}h2{margin-top:2rem}"
 )
-_PLACES = {
-    "/docs": "the HTTP API, explained",
-    "/openapi.json": "the HTTP API, for programs",
-    "/subnets/status": "where every subnet stands",
-    "/subnets/pools": "how full every pool is",
-    "/metrics": "figures for Prometheus",
-    "/healthz": "whether this process lives",
-    "/readyz": "whether it is ready, and if not, what is not",
-}
-
-
-def index() -> str:
-    """Return the front page."""
-    rows = "".join(f'<tr><td><a href="{p}">{p}</a></td><td>{escape(text)}</td></tr>' for p, text in _PLACES.items())
-    words = "An Envoy xDS control plane. Its console is not built yet; this is what there is:"
-    return _page("xds-server", f"<h1>xds-server {escape(__version__)}</h1><p>{words}</p><table>{rows}</table>")
 
 
 def reference(openapi: Mapping[str, Any]) -> str:
