@@ -97,7 +97,7 @@ class ControlPlane:
         presence = Presence(self.fleet.nodes, clock, patience.node_timeout_s)
         self.room = room = WaitingRoom(lambda: SubnetId(f"sn-{uuid.uuid4().hex[:16]}"))
         self.allocate = Allocate(ledger, room, plan, clock)
-        self.provision = Provision(ledger, self.fleet, presence, patience, clock)
+        self.provision = Provision(ledger, self.fleet, presence, patience, clock, named_by=self._named_by)
         self.announce = Announce(ledger, self.fleet, presence, plan, clock)
         self.subnet_desk = SubnetDesk(
             ledger, room, plan, self.allocate.pools, clock, scaled=lambda: self.autoscale.scaled.value
@@ -166,6 +166,9 @@ class ControlPlane:
         self.names = [
             NamesStep(server, balanced, self.clock, self.history.interval_s) for server in name_services(self.settings)
         ]
+
+    def _named_by(self, address: str) -> str:
+        return ", ".join(step.name for step in self.names if step.names_address(address))
 
     def degraded(self) -> list[str]:
         """Return what is not as good as it could be, though everything works."""

@@ -121,7 +121,7 @@ class DnsServer:
         log = (self.at / "log").open("ab")
         self.process = await asyncio.create_subprocess_exec(*self._command(), stdout=log, stderr=log)
         log.close()
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(40):
             while await self._rcode() != dns.rcode.NOERROR:
                 assert self.process.returncode is None, (self.at / "log").read_text()[-2000:]
 

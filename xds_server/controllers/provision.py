@@ -5,12 +5,14 @@ those are ``decisions.provisioning``.
 """
 
 import math
+from collections.abc import Callable
 
 from xds_server.controllers.front_ends import FrontEnds, Presence
 from xds_server.controllers.waking import newer_or_due
 from xds_server.decisions.placement import listeners
 from xds_server.decisions.provisioning import Patience, Scene, Sight, next_move
 from xds_server.domain.names import NodeId
+from xds_server.domain.networks import serving_address
 from xds_server.domain.subnets import Allocation, Phase
 from xds_server.ports import Clock
 from xds_server.state.ledger import Ledger, Move
@@ -24,13 +26,22 @@ class Provision:
     name = "provision"
 
     def __init__(
-        self, ledger: Ledger, front_ends: FrontEnds, presence: Presence, patience: Patience, clock: Clock
+        self,
+        ledger: Ledger,
+        front_ends: FrontEnds,
+        presence: Presence,
+        patience: Patience,
+        clock: Clock,
+        *,
+        named_by: Callable[[str], str] = lambda _: "",
     ) -> None:
+        """Take ``named_by``: who outside still tells clients of an address, '' for nobody."""
         self._ledger = ledger
         self._front_ends = front_ends
         self._presence = presence
         self._patience = patience
         self._clock = clock
+        self._named_by = named_by
         self._seen = (-1, -1)
         self._due_s = math.inf
 
@@ -64,7 +75,9 @@ class Provision:
         await self._ledger.write(moves, scene.now_s, self.name)
 
     def _sight(self, allocation: Allocation) -> Sight:
-        node = allocation.node
+        node, named = allocation.node, self._named(allocation)
+        if named and not allocation.listening:
+            return Sight(named=named)
         if node is None or allocation.phase is Phase.ERROR:
             return Sight()
         missing_s = self._presence.missing_s(node) if self._presence.lost(node) else None
@@ -74,6 +87,12 @@ class Provision:
             return Sight(silent=self._front_ends.silent(allocation))
         serving = self._front_ends.serving(allocation)
         return Sight(serving=serving, problem="" if serving else self._front_ends.problem(allocation))
+
+    def _named(self, allocation: Allocation) -> str:
+        if allocation.phase is not Phase.RELEASING:
+            return ""
+        address = serving_address(allocation)
+        return self._named_by(address) if address else ""
 
 
 def _balance(load: dict[NodeId, int], old: Allocation, new: Allocation) -> None:

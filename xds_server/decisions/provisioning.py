@@ -14,6 +14,7 @@ from xds_server.domain.names import NodeId
 from xds_server.domain.subnets import Allocation, Phase
 from xds_server.domain.topology import Node
 
+_LOOK_AGAIN_S = 0.2  # names usually go within milliseconds, and nothing here wakes when they do
 _RETRY_S = (1.0, 2.0, 5.0, 15.0, 60.0)
 
 
@@ -32,13 +33,15 @@ class Sight:
     """What is known of an allocation's node now.
 
     ``missing_s``: for how long it has been away, None while connected. ``serving``: it acknowledged this listener.
-    ``silent``: it acknowledged that this listener is gone. ``problem``: its words of rejection, or ''.
+    ``silent``: it acknowledged that this listener is gone. ``problem``: its words of rejection, or ''. ``named``: who
+    outside still tells clients of the address (a DNS server, a registry), or ''.
     """
 
     missing_s: float | None = None
     serving: bool = False
     silent: bool = False
     problem: str = ""
+    named: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +90,15 @@ def _retry(allocation: Allocation, _sight: Sight, scene: Scene) -> Allocation | 
 
 
 def _release(allocation: Allocation, sight: Sight, scene: Scene) -> Allocation | float:
-    patience = scene.patience
+    if sight.named and not allocation.listening:
+        return _unname(allocation, sight.named, scene)
     if allocation.node is None:
         return _move(allocation, Event.CONFIRMED, scene, "released before any node served it")
+    return _silence(allocation, sight, scene)
+
+
+def _silence(allocation: Allocation, sight: Sight, scene: Scene) -> Allocation | float:
+    patience = scene.patience
     if allocation.listening:
         drained = allocation.since_s + patience.drain_s
         if scene.now_s < drained:
@@ -102,6 +111,15 @@ def _release(allocation: Allocation, sight: Sight, scene: Scene) -> Allocation |
     if scene.now_s < given_up:
         return given_up
     why = f"node {allocation.node} did not confirm the removal within {patience.release_timeout_s:g} s"
+    return _move(allocation, Event.CONFIRMED, scene, why)
+
+
+def _unname(allocation: Allocation, named: str, scene: Scene) -> Allocation | float:
+    """Nobody else gets an address that clients are still sent to under the old name."""
+    given_up = allocation.since_s + scene.patience.release_timeout_s
+    if scene.now_s < given_up:
+        return _told(allocation, f"waiting for {named} to stop naming its address", scene.now_s + _LOOK_AGAIN_S)
+    why = f"{named} did not stop naming its address within {scene.patience.release_timeout_s:g} s"
     return _move(allocation, Event.CONFIRMED, scene, why)
 
 

@@ -96,3 +96,15 @@ def test_never_placed_is_released_at_once():
     """What no node ever served needs nobody's word."""
     never = replace(RELEASING, node=None, listening=False)
     assert moved(next_move(never, Sight(), scene(0.0))).phase is Phase.COOLING
+
+
+def test_a_named_address_is_not_given_away():
+    """While somebody still sends clients to the address it stays; the reason says who; patience has an end."""
+    drained = replace(RELEASING, listening=False)
+    sight = Sight(silent=True, named="names:main")
+    told = moved(next_move(drained, sight, scene(1.0)))
+    assert (told.phase, "names:main" in told.reason) == (Phase.RELEASING, True)
+    assert next_move(told, sight, scene(1.0)) == pytest.approx(1.2)
+    assert moved(next_move(told, Sight(silent=True), scene(1.2))).phase is Phase.COOLING
+    assert "names:main" in moved(next_move(told, sight, scene(600.0))).reason
+    assert moved(next_move(told, sight, scene(600.0))).phase is Phase.COOLING

@@ -1,0 +1,264 @@
+"""Names follow load balancing: the whole control plane in process, and a real BIND that is asked like anybody asks it."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from envoy.config.core.v3 import base_pb2
+
+from tests.fakes.dns_servers import DnsServer, free_port
+from tests.fakes.envoy_pages import clusters_json
+from tests.fakes.whole import Whole, whole
+from tests.fakes.xds_client import until
+from xds_server.conformance.client import Ended
+from xds_server.domain.resource import CDS, LDS
+from xds_server.pb.admin.v1 import admin_pb2 as pb
+
+pytestmark = pytest.mark.dns
+INTERVAL_S = 0.2
+TTL_S = 5
+NAME = "checkout.mesh.test"
+DNS = {"zone": "mesh.test.", "server": "main", "failover": {"min_score": 0.3, "restore_score": 0.5, "after_ticks": 2}}
+
+
+@pytest.fixture
+async def bind(tmp_path: Path) -> AsyncIterator[DnsServer]:
+    """A BIND that serves mesh.test."""
+    (tmp_path / "dns").mkdir()
+    server = DnsServer("bind", tmp_path / "dns", free_port())
+    await server.start()
+    yield server
+    await server.stop()
+
+
+def configured(bind: DnsServer) -> dict[str, object]:
+    """Checkout with two endpoints and nat on subnets, both with names."""
+    tsig = {"name": "k", "algorithm": "hmac-sha256", "secret_file": str(bind.secret_file)}
+    checkout = {
+        "name": "checkout",
+        "listen_port": 15001,
+        "thresholds": {"max_error_rate": 0.2},
+        "dns": DNS | {"name": "checkout"},
+        "endpoints": [
+            {"id": "a1", "address": "192.0.2.1", "port": 9001, "dns_name": "a1.mesh.test"},
+            {"id": "a2", "address": "192.0.2.2", "port": 9002},
+        ],
+    }
+    nat = {"name": "nat", "listen_port": 15002, "dns": DNS | {"name": "nat"}}
+    return {
+        "services": [checkout, nat],
+        "dns_servers": [{"name": "main", "address": "127.0.0.1", "port": bind.port, "tsig": tsig}],
+        "telemetry": {"interval_s": INTERVAL_S},
+        "subnets": {"drain_s": 0.0},
+        "pools": [
+            {
+                "name": "zone-a",
+                "prefixes": ["127.77.0.0/24"],
+                "location": "z1",
+                "security_profiles": ["web"],
+                "cool_down_s": 0.5,
+            }
+        ],
+    }
+
+
+async def answers(bind: DnsServer, name: str, wanted: list[str], kind: str = "A", within_s: float = 30.0) -> None:
+    """Ask until the answer is this."""
+    told: list[str] | None = None
+    try:
+        async with asyncio.timeout(within_s):
+            while told != wanted:
+                told = await bind.ask(name, kind)
+    except TimeoutError:
+        raise AssertionError(f"{name} {kind} answers {told}, not {wanted}") from None
+
+
+@asynccontextmanager
+async def envoy(failing: Callable[[], bool]) -> AsyncIterator[str]:
+    """Serve the pages of an Envoy whose requests to a1 fail while ``failing``; both endpoints get 100 per reading."""
+    counted = {("checkout", "192.0.2.1", 9001): [0, 0], ("checkout", "192.0.2.2", 9002): [0, 0]}
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        path = (await reader.readuntil(b"\r\n\r\n")).split()[1]
+        page = b""
+        if not path.startswith(b"/stats"):
+            for (_, _, port), count in counted.items():
+                count[0] += 100
+                count[1] += 100 if port == 9001 and failing() else 0
+            page = clusters_json(
+                {
+                    host: {"rq_total": total, "rq_success": total - bad, "rq_error": bad}
+                    for host, (total, bad) in counted.items()
+                }
+            )
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(page) + page)
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+async def joins(house: Whole, name: str, kind: str, **metadata: str) -> None:
+    """Let a node connect, and acknowledge all that it is sent from now on."""
+    node = base_pb2.Node(id=name)
+    node.locality.zone = "z1"
+    node.metadata.update({"xds_server": {"kind": kind, **metadata}})
+    talk = house.xds.ads(delta=False, node="")
+    await talk.say(LDS if kind == "front-end" else CDS, node=node)
+    await talk.answer(await talk.hear())
+
+    async def obey() -> None:
+        with contextlib.suppress(Ended):
+            while True:
+                await talk.answer(await talk.hear(60))
+
+    house.obeying = [*getattr(house, "obeying", []), asyncio.ensure_future(obey())]
+
+
+async def eds(house: Whole) -> dict[str, int]:
+    """What Envoys are told: endpoint -> weight."""
+    told = await house.admin.ListEndpoints(pb.ListEndpointsRequest(service="checkout"))
+    return {e.id: e.weight for e in told.endpoints}
+
+
+async def test_services_and_endpoints_have_names(bind: DnsServer, tmp_path: Path):
+    """A, SRV and each endpoint's own name are answered, with the TTL; nothing else of the zone is touched."""
+    async with whole(tmp_path, **configured(bind)) as house:
+        await answers(bind, NAME, ["192.0.2.1", "192.0.2.2"])
+        srv = ["0 10 9001 a1.mesh.test.", "0 10 9002 a2.checkout.mesh.test."]
+        await answers(bind, "_checkout._tcp.mesh.test", srv, "SRV")
+        await answers(bind, "a1.mesh.test", ["192.0.2.1"])
+        await answers(bind, "a2.checkout.mesh.test", ["192.0.2.2"])
+        await answers(bind, "www.mesh.test", ["192.0.2.80"])
+        await answers(bind, "nat.mesh.test", [])
+        chosen = await house.admin.SelectEndpoint(pb.SelectEndpointRequest(service="checkout"))
+        assert chosen.dns_name in {"a1.mesh.test", "a2.checkout.mesh.test"}
+        await house.ready()
+
+
+async def test_when_the_best_endpoint_degrades_everybody_names_the_other(bind: DnsServer, tmp_path: Path):
+    """Scenario 66: DNS, EDS and selection name the same new one within TTL + 1 interval; no answer is ever empty."""
+    failing, empty, asked = False, 0, 0
+
+    async def watch() -> None:
+        nonlocal empty, asked
+        while True:
+            told = await bind.ask(NAME, "A")
+            asked, empty = asked + 1, empty + (not told)
+
+    async with envoy(lambda: failing) as telemetry, whole(tmp_path, **configured(bind)) as house:
+        await answers(bind, NAME, ["192.0.2.1", "192.0.2.2"])
+        await joins(house, "n1", "sidecar", telemetry=telemetry)
+        samples = house.plane.history.samples
+        await until(lambda: samples.value is not None and len(samples.value.keys) == 2, "no telemetry")
+        watching = asyncio.ensure_future(watch())
+        failing, since = True, time.monotonic()
+        await answers(bind, NAME, ["192.0.2.2"])
+        took_s = time.monotonic() - since
+        assert took_s < TTL_S + INTERVAL_S
+        assert (await house.admin.SelectEndpoint(pb.SelectEndpointRequest(service="checkout"))).endpoint == "a2"
+        weights = await eds(house)
+        assert weights["a2"] > weights["a1"]
+        assert house.plane.names[0].answered.value["checkout"] == ("a2",)
+        await answers(bind, "a1.mesh.test", ["192.0.2.1"])
+        failing = False
+        await answers(bind, NAME, ["192.0.2.1", "192.0.2.2"])
+        watching.cancel()
+        assert asked > 10
+        assert empty == 0
+
+
+async def test_a_subnet_has_a_name_as_long_as_it_serves(bind: DnsServer, tmp_path: Path):
+    """An allocation is answered once active; a release takes the name away before the address may be used again."""
+    body = {"service": "nat", "num_ips": 4, "bandwidth_mbps": 1, "security_profile": "web", "location": "z1"}
+    async with whole(tmp_path, **configured(bind)) as house:
+        await joins(house, "fe-1", "front-end", appliance="nat")
+        made = await house.http.post("/subnets/request", json=body, params={"wait": "active"})
+        assert made.status_code == 201, made.text
+        subnet, address = made.json()["subnet_id"], made.json()["network"]["ip_address"]
+        await answers(bind, "nat.mesh.test", [address])
+        await answers(bind, f"{subnet}.nat.mesh.test", [address])
+        await answers(bind, "_nat._tcp.mesh.test", [f"0 10 8443 {subnet}.nat.mesh.test."], "SRV")
+        await house.http.post("/subnets/release", json={"subnet_id": subnet})
+        async with asyncio.timeout(30):
+            while (await house.http.get("/subnets/status", params={"subnet_id": subnet})).json()["subnets"]:
+                pass
+        for name in ("nat.mesh.test", f"{subnet}.nat.mesh.test"):
+            assert await bind.ask(name, "A") == []
+
+
+async def test_an_address_waits_for_a_server_that_still_names_it(bind: DnsServer, tmp_path: Path):
+    """While DNS cannot be told of a release, the block stays in releasing and says why; then it goes on."""
+    body = {"service": "nat", "num_ips": 4, "bandwidth_mbps": 1, "security_profile": "web", "location": "z1"}
+    async with whole(tmp_path, **configured(bind)) as house:
+        await joins(house, "fe-1", "front-end", appliance="nat")
+        made = (await house.http.post("/subnets/request", json=body, params={"wait": "active"})).json()
+        await answers(bind, "nat.mesh.test", [made["network"]["ip_address"]])
+        await bind.stop()
+        await house.http.post("/subnets/release", json={"subnet_id": made["subnet_id"]})
+
+        async def status() -> dict[str, str]:
+            found = (await house.http.get("/subnets/status", params={"subnet_id": made["subnet_id"]})).json()["subnets"]
+            return found[0] if found else {}
+
+        async with asyncio.timeout(30):
+            while "names:main" not in (told := await status())["reason"]:
+                assert told["phase"] == "releasing"
+        await bind.start()
+        async with asyncio.timeout(30):
+            while await status():
+                pass
+        assert await bind.ask("nat.mesh.test", "A") == []
+
+
+async def test_a_server_that_was_away_catches_up(bind: DnsServer, tmp_path: Path):
+    """While it is away that is told and nothing else suffers; back again it has the newest answers, each once."""
+    async with whole(tmp_path, **configured(bind)) as house:
+        await answers(bind, NAME, ["192.0.2.1", "192.0.2.2"])
+        await bind.stop()
+        await house.admin.DrainEndpoint(pb.DrainEndpointRequest(service="checkout", endpoint="a1", reason="disk"))
+        told: dict[str, object] = {"degraded": []}
+        async with asyncio.timeout(30):
+            while not any("names:main" in line for line in told["degraded"]):
+                told = (await house.http.get("/readyz")).json()
+        assert told["ready"] is True
+        await bind.start()
+        await answers(bind, NAME, ["192.0.2.2"])
+        await house.admin.UndrainEndpoint(pb.UndrainEndpointRequest(service="checkout", endpoint="a1", reason="new"))
+        await answers(bind, NAME, ["192.0.2.1", "192.0.2.2"])
+        async with asyncio.timeout(30):
+            while told["degraded"] and any("names:" in line for line in told["degraded"]):
+                told = (await house.http.get("/readyz")).json()
+
+
+async def test_a_restart_writes_nothing_and_leaves_nothing_behind(bind: DnsServer, tmp_path: Path):
+    """What is there already is not written again; names that a changed file no longer has are removed."""
+    sections = configured(bind)
+    async with whole(tmp_path, **sections):
+        await answers(bind, NAME, ["192.0.2.1", "192.0.2.2"])
+    serial = await bind.serial()
+    async with whole(tmp_path, **sections) as house:
+        decided = house.plane.weigh.decided
+        await until(lambda: decided.revision > 4 and not house.plane.names[0].problem)
+        assert house.plane.names[0].answered.value["checkout"] == ("a1", "a2")
+        assert await bind.serial() == serial
+    sections["services"][0]["endpoints"] = sections["services"][0]["endpoints"][1:]
+    async with whole(tmp_path, **sections):
+        await answers(bind, "a1.mesh.test", [])
+        await answers(bind, NAME, ["192.0.2.2"])
+
+
+async def test_a_name_of_somebody_else_is_told_and_left(bind: DnsServer, tmp_path: Path):
+    """A record that was there before stays as it is; the operator is told whose name it is; all other names stand."""
+    sections = configured(bind)
+    sections["services"][0]["dns"] = DNS | {"name": "www"}
+    async with whole(tmp_path, **sections) as house:
+        await answers(bind, "a1.mesh.test", ["192.0.2.1"])
+        await until(lambda: "www.mesh.test" in house.plane.names[0].problem)
+        assert "somebody else" in house.plane.names[0].problem
+        assert (await house.http.get("/readyz")).status_code == 200
+    assert await bind.ask("www.mesh.test", "A") == ["192.0.2.80"]
