@@ -15,7 +15,6 @@ import numpy as np
 from tests.benchmarks.mesh.figures import Watched, figures
 from tests.benchmarks.mesh.scenarios import SCENARIOS, Course
 from tests.benchmarks.mesh.stage import Run, Stage, now, set_up
-from tests.benchmarks.mesh.worker import hurry
 
 LATE_MS: Final = 5.0
 """A caller later than this (99th percentile) has not sent what it should have: the run is rejected."""
@@ -60,6 +59,7 @@ async def _play(stage: Stage, run: Run, course: Course) -> Watched:
 
 async def _watch(stage: Stage, origin_s: float, watched: Watched) -> None:
     while True:
+        stage.hurry()
         watched.at_s.append(now() - origin_s)
         watched.weights.append(await stage.weights())
         watched.pushes.append(await stage.pushes())
@@ -75,7 +75,6 @@ async def _kill(stage: Stage, course: Course, origin_s: float) -> None:
     await stage.control.program.kill()
     await asyncio.sleep(origin_s + course.end_s - now())
     await stage.control.start()
-    hurry(stage.control.program.process.pid)
 
 
 def _machine_cpu_s() -> float:

@@ -18,7 +18,7 @@ import numpy as np
 
 from tests.benchmarks.mesh.policies import POLICIES, SERVICE, Policy, resources
 from tests.benchmarks.mesh.scenarios import COSTS, Course, Shape, Times
-from tests.benchmarks.mesh.worker import Worker, hurry
+from tests.benchmarks.mesh.worker import Worker, family, hurry
 from tests.fakes.plain_ads import plain_ads
 from xds_server.demo.control import ControlPlane
 from xds_server.demo.envoys import answers, start_envoy
@@ -30,7 +30,6 @@ from xds_server.resources.bootstrap import as_yaml, bootstrap
 NETWORK: Final = VirtualNetwork("vn-mesh")
 QUEUES_FILL_S: Final = 20.0
 """Seconds of load before what is judged, under policies that keep no memory of it (ORCA's black-out is 10 s)."""
-_TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
@@ -88,9 +87,14 @@ class Stage:
     def cpu_s(self) -> float:
         """Return the CPU seconds of the control plane so far, its child processes and earlier lives included."""
         if self.control is not None and self.control.program is not None:
-            group = self.control.program.process.pid
-            self._spent[group] = max(self._spent.get(group, 0.0), _group_cpu_s(group))
+            for process, seconds in family(self.control.program.process.pid).items():
+                self._spent[process] = seconds
         return sum(self._spent.values())
+
+    def hurry(self) -> None:
+        """Let the control plane, and what it has started meanwhile, go before what runs beside the benchmark."""
+        if self.control is not None and self.control.program is not None:
+            hurry(self.control.program.process.pid)
 
     def check(self) -> None:
         """Raise Broken when an Envoy has ended."""
@@ -117,8 +121,8 @@ async def set_up(run: Run, course: Course, answers_file: Path, run_dir: Path) ->
             stack.push_async_callback(envoys[node.id].stop)
         for node in nodes:
             await answers(envoys[node.id], f"http://{node.listen_address}:{service.listen_port}/", deadline_s=30)
-        for program in (*envoys.values(), *((control.program,) if control and control.program else ())):
-            hurry(program.process.pid)
+        for envoy in envoys.values():
+            hurry(envoy.process.pid)
         places = [(node.listen_address, service.listen_port) for node in nodes]
         caller = await _caller(stack, run, course, places, answers_file)
         client = await stack.enter_async_context(httpx.AsyncClient(timeout=5.0))
@@ -214,17 +218,6 @@ def _free_port(address: str) -> int:
     with socket.socket() as probe:
         probe.bind((address, 0))
         return int(probe.getsockname()[1])
-
-
-def _group_cpu_s(group: int) -> float:
-    """Return user and system seconds of all living processes of a process group (Linux)."""
-    ticks = 0
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            fields = stat.read_text().rpartition(") ")[2].split()
-            if int(fields[2]) == group:
-                ticks += int(fields[11]) + int(fields[12])
-    return ticks / _TICKS_PER_S
 
 
 def now() -> float:
