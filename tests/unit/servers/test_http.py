@@ -33,6 +33,32 @@ async def get(server: HttpServer, path: str, **options: object) -> httpx.Respons
         return await client.get(path, **options)  # type: ignore[arg-type]  # as above
 
 
+@pytest.mark.parametrize("drip", [b"", b"G", b"GET /healthz HTTP/1.1\r\nx: "], ids=["silent", "begun", "half"])
+async def test_a_head_that_does_not_come_ends_its_connection(monkeypatch: pytest.MonkeyPatch, drip: bytes) -> None:
+    """Connections that say nothing, or drip a head for ever, are closed in time; they would use up the limit."""
+    monkeypatch.setattr(http, "HEAD_TIMEOUT_S", 0.3)
+    async with serving() as server, asyncio.timeout(5):
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(drip)
+        assert await reader.read() == b""
+        writer.close()
+
+
+async def test_a_connection_that_asks_again_later_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time is for one head: a request that takes longer, and a second one after it, are answered."""
+    monkeypatch.setattr(http, "HEAD_TIMEOUT_S", 0.3)
+    routes = APIRouter()
+
+    @routes.get("/slow")
+    async def slow() -> str:
+        await asyncio.sleep(0.5)
+        return "done"
+
+    async with serving(routes) as server, httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}") as client:
+        assert (await client.get("/slow")).json() == "done"
+        assert (await client.get("/slow")).json() == "done"
+
+
 async def test_serves_and_stops_without_touching_signals():
     """It answers, leaves the process's signal handlers alone, and is gone when its task is cancelled."""
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
