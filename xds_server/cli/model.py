@@ -71,7 +71,10 @@ def evaluate(
     traces: Traces,
     *,
     split: Annotated[str | None, typer.Option(help='Judge on this split; default: all but "train".')] = None,
-    baselines: Annotated[bool, typer.Option(help="Judge last value, EWMA and seasonal forecasts beside it.")] = False,
+    baselines: Annotated[
+        bool, typer.Option(help="Judge naive forecasts beside it, and AutoETS, AutoTheta, MSTL on a sample of windows.")
+    ] = False,
+    plots: Annotated[Path | None, typer.Option(help="Folder to draw the figures into.", show_default=False)] = None,
     output: Annotated[Shape, typer.Option("-o", "--output", help="How to print.")] = Shape.table,
 ) -> None:
     """Print errors relative to last value and the coverage of the 80 % interval, per data set and over all.
@@ -79,6 +82,8 @@ def evaluate(
     Example: xds-server model evaluate --model models/endpoint_forecaster.onnx --traces traces --baselines -o json
     """
     answer = _judged(model, _load(traces, split), baselines=baselines)
+    if plots is not None:
+        _drawn(answer, plots)
     if output is Shape.json:
         typer.echo(json.dumps(answer, indent=2))
     else:
@@ -135,17 +140,37 @@ def _publish(network: Any, trainer: "Trainer", learnt: list["Series"], traces: P
     describe({})
     answer = _judged(model, _load(traces, None), baselines=True)
     describe(answer)
+    _drawn(answer, out)
     return answer
+
+
+def _drawn(answer: dict[str, Any], folder: Path) -> None:
+    try:
+        from xds_server.training import plots
+    except ImportError as error:
+        _fail(f"drawing needs {error.name}, which is not installed; run: make train-env")
+    for path in plots.draw(answer, folder):
+        _errors.print(f"drawn: {path}")
 
 
 def _judged(model: Path, series: list["Series"], *, baselines: bool) -> dict[str, Any]:
     from xds_server.adapters.onnx_forecaster import OnnxForecaster
     from xds_server.training import evaluate as measure
 
+    slow = _statistical() if baselines else None
     try:
-        return measure.report(OnnxForecaster.load(model).forecast, series, baselines=baselines)
+        return measure.report(OnnxForecaster.load(model).forecast, series, slow_baselines=slow)
     except (Unavailable, ValueError) as error:
         _fail(str(error))
+
+
+def _statistical() -> Any:
+    from xds_server.training import classical
+
+    try:
+        return classical.baselines()
+    except ImportError as error:
+        _fail(f"the statistical baselines need {error.name}, which is not installed; run: make train-env")
 
 
 def _table(answer: dict[str, Any]) -> Table:
@@ -155,18 +180,27 @@ def _table(answer: dict[str, Any]) -> Table:
         for steps in ("1", "6", "12"):
             table.add_column(f"{figure} {steps}", justify="right")
     table.add_column("in 80%", justify="right")
+    table.add_column("raw", justify="right")
     for name, figures in answer["datasets"].items():
-        _add(table, name, figures, figures["coverage80"])
+        _add(table, name, figures, figures)
     table.add_section()
-    _add(table, "geometric mean", answer["geometric_mean"], answer["coverage80"])
+    _add(table, "geometric mean", answer["geometric_mean"], answer)
+    sample = answer.get("sample", {"of": ()})
     for name, judged in answer.get("baselines", {}).items():
-        _add(table, f"  {name}", judged["geometric_mean"], judged["coverage80"])
+        if name not in sample["of"]:
+            _add(table, f"  {name}", judged["geometric_mean"], judged)
+    if sample["of"]:
+        table.add_section()
+        _add(table, f"{sample['windows_per_dataset']} windows of each", sample["geometric_mean"], sample)
+        for name in sample["of"]:
+            _add(table, f"  {name}", answer["baselines"][name]["geometric_mean"], answer["baselines"][name])
     return table
 
 
-def _add(table: Table, name: str, figures: dict[str, dict[str, float]], coverage: float) -> None:
+def _add(table: Table, name: str, figures: dict[str, dict[str, float]], coverage: dict[str, float]) -> None:
     cells = [f"{figures[figure][steps]:.3f}" for figure in ("crps", "mase") for steps in ("1", "6", "12")]
-    table.add_row(name, *cells, f"{100 * coverage:.1f} %")
+    inside = [f"{100 * coverage[which]:.1f} %" for which in ("coverage80", "coverage80_raw")]
+    table.add_row(name, *cells, *inside)
 
 
 def _fail(text: str) -> typing.NoReturn:

@@ -87,3 +87,10 @@ def _verify(network: PatchTransformer, model: onnx.ModelProto) -> None:
         off = float(np.abs(answer - wanted).max())
         if answer.shape != wanted.shape or off > TOLERANCE:
             raise NotTheSame(f"of {rows} rows onnxruntime's answer differs from torch's by up to {off:g}")
+
+
+def int8(model: Path, path: Path) -> None:
+    """Write a copy whose weights are whole numbers of 8 bits, one scale per channel; inputs are so as it runs."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    quantize_dynamic(model, path, per_channel=True, weight_type=QuantType.QInt8)

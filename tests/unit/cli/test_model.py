@@ -28,12 +28,22 @@ def typed(*words):
     return CliRunner().invoke(app, [str(word) for word in words])
 
 
-def test_the_committed_model_is_judged_as_json(folder):
+@pytest.fixture
+def few(monkeypatch):
+    """Judge on few windows: what is typed and answered is at stake here, not the figures."""
+    from xds_server.training import evaluate
+
+    monkeypatch.setattr(evaluate, "WINDOWS_PER_SERIES", 8)
+    monkeypatch.setattr(evaluate, "SAMPLE", 4)
+
+
+def test_the_committed_model_is_judged_as_json(folder, few):
     """The shape of docs/surface.md: data sets, geometric mean at 1, 6, 12 steps, coverage, baselines."""
     result = typed("evaluate", "--model", MODEL, "--traces", folder, "--split", "val", "--baselines", "-o", "json")
     assert result.exit_code == 0, result.output
     answer = json.loads(result.stdout)
-    assert set(answer) == {"datasets", "geometric_mean", "coverage80", "baselines"}
+    assert set(answer) >= {"datasets", "geometric_mean", "coverage80", "coverage80_raw", "reliability", "baselines"}
+    assert {"last_value", "ewma_0.5", "seasonal_naive", "auto_ets", "auto_theta", "mstl"} <= set(answer["baselines"])
     assert set(answer["datasets"]) == {"calm", "wild"}
     for figure in ("crps", "mase"):
         assert set(answer["geometric_mean"][figure]) == {"1", "6", "12"}
@@ -41,7 +51,7 @@ def test_the_committed_model_is_judged_as_json(folder):
     assert 0 <= answer["coverage80"] <= 1
 
 
-def test_the_table_names_every_data_set_and_baseline(folder):
+def test_the_table_names_every_data_set_and_baseline(folder, few):
     """People get the same figures as a table; without a split, the training split is left out."""
     result = typed("evaluate", "--model", MODEL, "--traces", folder, "--baselines")
     assert result.exit_code == 0, result.output
@@ -87,6 +97,24 @@ def test_training_without_torch_says_what_to_type(monkeypatch, tmp_path):
     assert "make train-env" in result.stderr
 
 
+def test_baselines_without_their_library_say_what_to_type(monkeypatch, folder):
+    """As for torch: one line that names the command."""
+    monkeypatch.setitem(sys.modules, "statsforecast", None)
+    result = typed("evaluate", "--model", MODEL, "--traces", folder, "--baselines")
+    assert result.exit_code == 1
+    assert "statsforecast" in result.stderr
+    assert "make train-env" in result.stderr
+
+
+def test_judging_without_what_reads_traces_says_what_to_type(monkeypatch, tmp_path):
+    """Traces are parquet; the command that installs its reader is named."""
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    result = typed("evaluate", "--model", MODEL, "--traces", tmp_path)
+    assert result.exit_code == 1
+    assert "pyarrow" in result.stderr
+    assert "make train-env" in result.stderr
+
+
 def test_judging_does_not_load_torch(folder):
     """Evaluation runs where torch is not installed: nothing on its way imports it."""
     code = (
@@ -99,7 +127,7 @@ def test_judging_does_not_load_torch(folder):
 
 
 @pytest.mark.training
-def test_training_writes_model_card_and_figures(folder, tmp_path):
+def test_training_writes_model_card_and_figures(folder, tmp_path, few):
     """From traces to a model the service loads, with its figures on the card; resuming is allowed."""
     pytest.importorskip("torch", reason="torch not installed: make train-env")
     out = tmp_path / "out"
@@ -108,4 +136,5 @@ def test_training_writes_model_card_and_figures(folder, tmp_path):
     card = json.loads((out / "endpoint_forecaster.json").read_text())
     assert card["figures"]["geometric_mean"]["crps"]["1"] > 0
     assert {line["dataset"] for line in card["data"]} == {"calm", "wild", "made workloads"}
+    assert {path.name for path in out.glob("*.svg")} == {"reliability.svg", "errors.svg"}
     assert typed("evaluate", "--model", out / "endpoint_forecaster.onnx", "--traces", folder).exit_code == 0

@@ -49,7 +49,7 @@ def test_a_prophet_is_near_zero_and_data_sets_count_alike():
     """The geometric mean is over data sets, however many windows each has."""
     walk = np.random.default_rng(1).normal(size=400).cumsum()
     made = [series(sawtooth(), "saw"), *(series(walk + i, "walk") for i in range(5))]
-    answer = evaluate.report(naive.seasonal_or_last, made, baselines=True)
+    answer = evaluate.report(naive.seasonal_or_last, made, slow_baselines={})
     saw, wander = (answer["datasets"][name]["crps"]["12"] for name in ("saw", "walk"))
     assert saw < 0.1
     assert 0.8 < wander < 1.2
@@ -73,3 +73,45 @@ def test_constant_and_short_series_are_left_out():
         evaluate.report(naive.last_value, made)
     both = evaluate.report(naive.last_value, [*made, series(sawtooth(), "saw")])
     assert list(both["datasets"]) == ["saw"]
+
+
+class Sure:
+    """A forecaster whose 80 % interval is a tenth of what it should be."""
+
+    def __call__(self, history):
+        told = naive.last_value(history)
+        middle = told[:, :, 4:5]
+        return (middle + 0.1 * (told - middle)).astype(np.float32)
+
+
+def test_intervals_are_calibrated_in_the_order_of_time():
+    """Too narrow ones cover far less than promised as the model says them, and much more once it was heard."""
+    rng = np.random.default_rng(0)
+    exam = evaluate.examine([series(rng.normal(50, 5, 8000)) for _ in range(3)])
+    answer = evaluate.judge(Sure(), exam)
+    assert answer["coverage80_raw"] < 0.2
+    assert answer["coverage80"] > answer["coverage80_raw"] + 0.1
+
+
+def test_calibration_knows_nothing_of_the_future():
+    """A window's answers teach only windows that begin when it has ended; another series teaches nothing."""
+    rng = np.random.default_rng(1)
+    exam = evaluate.examine([series(rng.normal(50, 5, 200)), series(rng.normal(50, 5, 200))])["d"]
+    told = Sure()(exam.history)
+    whole = evaluate.calibrated(told, exam)
+    for row in (0, 20, len(told) - 1):
+        later = exam.future.copy()
+        unknown = (exam.owner == exam.owner[row]) & (exam.moment > exam.moment[row] - HORIZON)
+        later[unknown | (exam.owner != exam.owner[row])] = 1e6
+        later[row] = exam.future[row]
+        other = evaluate.Examined(2, exam.owner, exam.moment, exam.history, later, exam.reference)
+        np.testing.assert_array_equal(evaluate.calibrated(told, other)[row], whole[row])
+
+
+def test_slow_forecasters_are_judged_on_the_same_sample_as_the_model():
+    """The report says how many windows, and the model's own figures on them."""
+    made = [series(sawtooth() + np.random.default_rng(2).normal(0, 1, 400))]
+    answer = evaluate.report(naive.last_period, made, slow_baselines={"twin": naive.last_period})
+    assert answer["sample"]["geometric_mean"] == answer["baselines"]["twin"]["geometric_mean"]
+    assert answer["sample"]["datasets"]["d"]["windows"] == evaluate.SAMPLE
+    assert len(answer["reliability"]) == len(QUANTILES)
