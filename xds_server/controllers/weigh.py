@@ -92,7 +92,8 @@ class WeighStep:
     """A controller's step (see ``base``).
 
     ``interval_s``: a tick; a step comes with every sample, and soon after a tick without one.
-    ``publish_delay_s``: from a decision to Envoys using it; forecasts are looked up half a tick after that.
+    ``publish_delay_s``: from a decision to Envoys using it; forecasts are looked up a tick after that (docs/weights.md
+    §2.2).
     ``remembered``: the weights published before a restart; until telemetry says otherwise they stay in force.
     """
 
@@ -112,7 +113,7 @@ class WeighStep:
         self._sources = sources
         self._clock = clock
         self._interval_s = interval_s
-        self._ahead_s = publish_delay_s + interval_s / 2
+        self._ahead_s = publish_delay_s + interval_s
         self._remembered = dict(remembered or {})
         self._states: dict[ServiceName, LawState] = {}
         self._samples_rows, self._forecast_rows = Layout(), Layout()

@@ -39,8 +39,8 @@ class Timing:
 
     @property
     def ahead_s(self) -> float:
-        """Return how far ahead of a decision the middle of its use lies."""
-        return self.publish_delay_s + self.tick_s / 2
+        """Return how far ahead of a decision forecasts are looked up, as the control plane does."""
+        return self.publish_delay_s + self.tick_s
 
 
 class Pilot:

@@ -64,7 +64,7 @@ class Story:
     rate: tuple[tuple[float, float], ...] = ((0.0, 1.0),)
 
     def requests(self, seed: int) -> Requests:
-        """Draw Poisson arrivals, lognormal work, and Envoys of unlike shares (the busiest sends thrice the least)."""
+        """Draw Poisson arrivals, lognormal work, and Envoys of unlike shares (the busiest sends four times what the least does)."""
         rng = np.random.default_rng(seed)
         grid = np.array([*(s for s, _ in self.rate), self.span.end_s])
         factor = np.array([*(f for _, f in self.rate), self.rate[-1][1]])
@@ -73,7 +73,7 @@ class Story:
         expected = np.concatenate([[0.0], np.cumsum((steps[1:] + steps[:-1]) / 2 * np.diff(fine))])
         count = rng.poisson(expected[-1])
         at_s = np.interp(np.sort(rng.uniform(0, expected[-1], count)), expected, fine)
-        share = np.linspace(0.5, 1.5, self.shape.envoys) if self.shape.envoys > 1 else np.ones(1)
+        share = np.linspace(4.0, 1.0, self.shape.envoys)
         sigma = np.sqrt(np.log1p(self.shape.cv**2))
         return Requests(
             at_s=at_s,
@@ -110,15 +110,17 @@ def ramp(shape: Shape, span: Span) -> Story:
 
 
 PERIOD_S: Final = 30.0
+NEIGHBOUR: Final = 0.4
+"""What a noisy neighbour leaves of an endpoint's speed."""
 
 
 def periodic(shape: Shape, span: Span) -> Story:
-    """One endpoint in four has a neighbour that leaves it a fifth of its speed for 10 s of every 30 s."""
-    noisy = np.where(np.arange(shape.endpoints) % 4 == 2, 0.2, 1.0)
+    """Half of the endpoints have a neighbour who comes every 30 s for 10 s, to three groups of them in turn."""
+    visited = shape.endpoints // 2
+    group = np.where(np.arange(shape.endpoints) < visited, 3 * np.arange(shape.endpoints) // max(visited, 1), -1)
     longer = Span(max(span.warm_s, 8 * PERIOD_S), span.measure_s)
-    parts = [(0.0, noisy**0)]
-    for start_s in np.arange(PERIOD_S / 2, longer.end_s, PERIOD_S).tolist():
-        parts += [(start_s, noisy), (start_s + PERIOD_S / 3, noisy**0)]
+    starts_s = np.arange(0.0, longer.end_s, PERIOD_S / 3).tolist()
+    parts = [(start_s, np.where(group == turn % 3, NEIGHBOUR, 1.0)) for turn, start_s in enumerate(starts_s)]
     return Story(shape, longer, _in_turn(shape, parts))
 
 

@@ -101,7 +101,7 @@ def trusting(memory, ratio):
 
 def test_blend_is_trust_times_forecast_plus_the_rest():
     """Used = trust x forecast + (1 - trust) x reactive, per endpoint and channel."""
-    memory = trusting(seen(ticks(20)), 0.6)  # gate 0.8: half way down to 0.4
+    memory = trusting(seen(ticks(20)), 0.76)  # gate 0.8: half way down to 0.72
     belief = believe(memory, outlook(memory, np.full(4, 50.0)))
     assert belief.trust[0, KAPPA] == pytest.approx(0.5)
     assert belief.used[0, KAPPA] == pytest.approx(0.5 * 50 + 0.5 * memory.level[0, KAPPA])

@@ -102,7 +102,7 @@ def test_equality_regained_is_worth_a_push():
 
 
 def test_pushes_are_as_rare_as_picks_need():
-    """A tick at high rate; ten picks per endpoint and node at a low one; never longer than thirty ticks."""
+    """A tick at high rate; three picks per endpoint and node at a low one; never longer than thirty ticks."""
     assert spacing_s(12, 1e5, 3, 1.0) == pytest.approx(0.9)
-    assert spacing_s(12, 60, 3, 1.0) == pytest.approx(6.0)
+    assert spacing_s(12, 18, 3, 1.0) == pytest.approx(6.0)
     assert spacing_s(12, 0, 3, 1.0) == pytest.approx(30.0)

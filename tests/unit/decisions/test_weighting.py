@@ -346,10 +346,10 @@ def test_telemetry_that_never_came_is_forgotten_too(interval_s):
 
 
 def test_low_rate_service_is_pushed_rarely():
-    """At few requests per second pushes are as far apart as ten picks per endpoint and node take."""
+    """At few requests per second pushes are as far apart as three picks per endpoint and node take."""
     run = loop(UNLIKE / 25, load=24.0, noise=0.1).run(120)
     assert run.weights[0] < run.weights[4] < run.weights[8]
-    assert min(np.diff(run.pushes())) >= 15
+    assert min(np.diff(run.pushes())) >= 4
 
 
 def test_one_service_without_endpoints_is_no_error():
