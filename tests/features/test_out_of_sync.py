@@ -81,12 +81,13 @@ async def test_one_table_answers_who_since_when_and_why(house: House):
     await house.stands("bad", "CDS", "NACKED")
     sent = first.system_version_info[:12]
     assert [[*row[:3], *row[4:]] for row in await house.behind()] == [
-        ["bad", "CDS", "nacked", "-", sent, *WORDS.split()],
+        ["bad", "CDS", "nacked", "-", sent, "checkout:", *WORDS.split()],
         ["slow", "CDS", "pending", "-", sent, "not", "answered", "yet"],
     ]
     told = json.loads(await house.xdsctl("status", "-o", "json"))
     assert (told["nodes"]["known"], told["nodes"]["out_of_sync"]) == (3, 2)
     assert [n["id"] for n in told["out_of_sync"]] == ["bad", "slow"]
+    assert told["out_of_sync"][0]["types"]["CDS"]["rejected"] == ["checkout"]
 
 
 async def test_since_when_counts_from_the_first_rejection(house: House):

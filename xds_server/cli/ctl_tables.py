@@ -64,6 +64,9 @@ def behind(found: Iterable[pb.Node]) -> Table:
 
 def _why(node: pb.Node, status: pb.TypeStatus) -> str:
     words = status.error or "not answered yet"
+    unnamed = [name for name in status.rejected if name not in words]
+    if unnamed:
+        words = f"{', '.join(unnamed)}: {words}"
     return words if node.connected else f"disconnected {ago(node.since)} ago; before that: {words}"
 
 

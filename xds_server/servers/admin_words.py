@@ -60,6 +60,7 @@ def node(status: NodeStatus, telemetry_problem: str) -> pb.Node:
             acked_version=t.acked_version,
             error=t.error,
             since=timestamp(t.since),
+            rejected=t.rejected,
         )
         for short, t in status.types.items()
     }

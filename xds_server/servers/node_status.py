@@ -14,13 +14,15 @@ from xds_server.xds.subscription import Subscription
 State = Literal["NOT_REQUESTED", "PENDING", "SYNCED", "NACKED"]
 _KEEP_S: Final = 300.0
 _KEEP_MOST: Final = 10_000
+_MOST_NAMED: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
 class TypeStatus:
     """One type at one node. ``since``: when it came to stand so, in seconds since 1970; ``error``: the client's words.
 
-    While something waits for its turn (make before break), ``error`` says what for.
+    While something waits for its turn (make before break), ``error`` says what for. ``rejected``: the names of what it
+    rejected, the first five.
     """
 
     state: State = "NOT_REQUESTED"
@@ -28,6 +30,7 @@ class TypeStatus:
     acked_version: str = ""
     error: str = ""
     since: float = 0.0
+    rejected: tuple[str, ...] = ()
 
 
 NOT_REQUESTED: Final = TypeStatus()
@@ -176,7 +179,8 @@ def status_of(sub: Subscription) -> TypeStatus:
     acked = sub.acked_version
     if state == "SYNCED" and not (sub.sent_version or sub.debts):
         acked = sub.shelf.version  # it came back holding everything: there was nothing to send
-    return TypeStatus(state, sub.sent_version, acked, sub.error or sub.waiting_for, sub.since)
+    rejected = tuple(sorted({*sub.refused, *sub.trials})[:_MOST_NAMED])
+    return TypeStatus(state, sub.sent_version, acked, sub.error or sub.waiting_for, sub.since, rejected)
 
 
 def count_out_of_sync(streams: Iterable[OpenStream]) -> None:

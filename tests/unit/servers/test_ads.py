@@ -104,6 +104,8 @@ async def test_what_one_node_rejects_nobody_else_gets(open_house: Callable[..., 
     await talk.answer(await talk.hear(), error="no such\nport")
     await until(lambda: house.state("EDS") == "NACKED")
     assert good()["n1"].types["EDS"].error == "no such port"
+    assert good()["n1"].types["EDS"].rejected == ("a",)
+    assert good()["n1"].types["CDS"].rejected == ()
     other = house.client.ads(delta=True, node="n2")
     await other.say(EDS, "a")
     body = endpoint_pb2.ClusterLoadAssignment()

@@ -67,18 +67,20 @@ class Node(_message.Message):
     def __init__(self, id: _Optional[str] = ..., group: _Optional[str] = ..., connected: _Optional[bool] = ..., streams: _Optional[int] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., user_agent: _Optional[str] = ..., types: _Optional[_Mapping[str, TypeStatus]] = ..., telemetry_problem: _Optional[str] = ...) -> None: ...
 
 class TypeStatus(_message.Message):
-    __slots__ = ("state", "sent_version", "acked_version", "error", "since")
+    __slots__ = ("state", "sent_version", "acked_version", "error", "since", "rejected")
     STATE_FIELD_NUMBER: _ClassVar[int]
     SENT_VERSION_FIELD_NUMBER: _ClassVar[int]
     ACKED_VERSION_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     SINCE_FIELD_NUMBER: _ClassVar[int]
+    REJECTED_FIELD_NUMBER: _ClassVar[int]
     state: SyncState
     sent_version: str
     acked_version: str
     error: str
     since: _timestamp_pb2.Timestamp
-    def __init__(self, state: _Optional[_Union[SyncState, str]] = ..., sent_version: _Optional[str] = ..., acked_version: _Optional[str] = ..., error: _Optional[str] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    rejected: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, state: _Optional[_Union[SyncState, str]] = ..., sent_version: _Optional[str] = ..., acked_version: _Optional[str] = ..., error: _Optional[str] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., rejected: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ListServicesRequest(_message.Message):
     __slots__ = ()
