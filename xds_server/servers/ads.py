@@ -18,6 +18,7 @@ from xds_server import metrics
 from xds_server.domain.limits import Limits
 from xds_server.domain.resource import ResourceType
 from xds_server.servers.admission import Door, GroupOf, rate_per_s
+from xds_server.servers.counted import Counted
 from xds_server.servers.frames import Framer
 from xds_server.servers.groups import GroupWatch, TypeWatch, count_quarantined
 from xds_server.servers.node_status import Nodes, NodeStatus, count_out_of_sync
@@ -91,7 +92,8 @@ class AdsServer:
         ``shared``: other processes listen on the same port.
         """
         server = aio.server(interceptors=self._gates, options=options(self.limits, shared=shared))
-        server.add_generic_rpc_handlers((*handlers(self._stream, self._fetch), *self._more))
+        beside = (Counted(one, self._door) for one in self._more)
+        server.add_generic_rpc_handlers((*handlers(self._stream, self._fetch), *beside))
         try:
             if credentials is None:
                 self.port = server.add_insecure_port(listen)
