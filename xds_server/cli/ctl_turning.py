@@ -182,7 +182,7 @@ def undo(
 ) -> None:
     """Put back what a change replaced, unless it was changed again since; or, with --to, go back to a revision.
 
-    An undo can be undone; --to 0 undoes all. Example: xdsctl undo 812 --reason "wrong endpoint"; xdsctl undo --to 805 --dry-run
+    An undo can be undone; --to 0 undoes all. Example: xdsctl undo 812 --reason "a1"; xdsctl undo --to 805 --dry-run
     """
     if (revision is None) == (to is None):
         raise typer.BadParameter("give either one REVISION to take back, or --to REVISION to go back to")

@@ -48,7 +48,7 @@ def reading_of(
     if batch is not None and table is not None and now_s - batch.made_at_s <= FRESH_STEPS * batch.step_s:
         rows = [i for i, key in enumerate(batch.keys) if key[0] == table.service and key[1] in endpoints]
         steps = np.nansum(batch.quantiles[rows, CHANNELS.index("rps"), :, MEDIAN], axis=0, dtype=np.float64)
-        ahead = tuple(steps.tolist()) if rows else ()
+        ahead = tuple(float(step) for step in steps) if rows else ()
     if table is None or "capacity" not in table.terms:
         return Reading(0.0, ahead, (), now_s)
     rows = [i for i, endpoint in enumerate(table.endpoints) if endpoint in endpoints]

@@ -56,7 +56,9 @@ def test_every_command_answers_in_every_shape(xdsctl, words, shape):
 
 def test_tables_show_weight_beside_load(xdsctl):
     """One line tells weight and share, observed rate and share."""
-    line = next(line for line in xdsctl("weights", "get", "checkout").stdout.splitlines() if line.lstrip().startswith("a1 "))
+    line = next(
+        line for line in xdsctl("weights", "get", "checkout").stdout.splitlines() if line.lstrip().startswith("a1 ")
+    )
     assert line.split()[:5] == ["a1", "1333", "66.6%", "60.0", "60.0%"]
 
 
