@@ -116,6 +116,8 @@ async def running(settings: Settings, set_level: Callable[[str], str]) -> AsyncI
         await plane.keep_rings.take_up()
         stack.push_async_callback(plane.keep_rings.at_the_end)
         await stack.enter_async_context(plane.stats)
+        for registry in plane.registries:
+            stack.push_async_callback(registry.close)
         controllers = plane.controllers()
         smart = SmartEndpoints(plane.picture(), chooser(random.Random()))  # noqa: S311 - spreads traffic, guards nothing
         admin = Admin(plane.picture(), plane.desk, smart, set_level)

@@ -13,7 +13,7 @@ from xds_server.adapters.ring_file import RingFile
 from xds_server.adapters.seasonal_forecaster import SeasonalForecaster
 from xds_server.config import Settings, facts
 from xds_server.config.current import Configured
-from xds_server.config.outside import name_services
+from xds_server.config.outside import name_services, registries
 from xds_server.controllers.allocate import Allocate
 from xds_server.controllers.announce import Announce
 from xds_server.controllers.arrive import Arrive
@@ -26,6 +26,7 @@ from xds_server.controllers.names import Balanced, NamesStep
 from xds_server.controllers.operate import Desk
 from xds_server.controllers.provision import Provision
 from xds_server.controllers.publish import Publish
+from xds_server.controllers.register import RegisterStep
 from xds_server.controllers.remember import Recalled, Remember, recall
 from xds_server.controllers.scrape import Scrape, ScrapeOptions
 from xds_server.controllers.weigh import Sources, WeighStep
@@ -161,18 +162,27 @@ class ControlPlane:
         )
 
     def _compose_names(self) -> None:
-        """DNS servers are told what load balancing knows, each by a controller of its own."""
+        """DNS servers and registries are told what load balancing knows, each by a controller of its own."""
         balanced = Balanced(self.desk.services, self.weigh.decided, self.publish.published)
         self.names = [
             NamesStep(server, balanced, self.clock, self.history.interval_s) for server in name_services(self.settings)
         ]
 
+        self.registries = registries(self.settings)
+        self.registers = [
+            RegisterStep(registry, self.desk.services, self.publish.published, self.clock)
+            for registry in self.registries
+        ]
+
+    def _outside(self) -> list[NamesStep | RegisterStep]:
+        return [*self.names, *self.registers]
+
     def _named_by(self, address: str) -> str:
-        return ", ".join(step.name for step in self.names if step.names_address(address))
+        return ", ".join(step.name for step in self._outside() if step.names_address(address))
 
     def degraded(self) -> list[str]:
         """Return what is not as good as it could be, though everything works."""
-        named = [f"{step.name}: {step.problem}" for step in self.names if step.problem]
+        named = [f"{step.name}: {step.problem}" for step in self._outside() if step.problem]
         return ([f"forecast: {why}"] if (why := self.forecast.because) else []) + named
 
     def _rehearse(self, service: Service, pins: tuple[Pin, ...]) -> WeightTable | None:
@@ -189,6 +199,7 @@ class ControlPlane:
         steps: tuple[Step, ...] = (
             self.fleet, self.allocate, self.provision, self.announce, self.desk, self.scrape, self.forecast,
             self.keep_rings, self.weigh, self.autoscale, self.remember, self.publish, self.arrive, *self.names,
+            *self.registers,
         )  # fmt: skip
         return [Controller(step, self.clock) for step in steps]
 

@@ -5,6 +5,7 @@ Knows keys, bounds and defaults. Does not know what refers to what.
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
@@ -155,6 +156,20 @@ class RegistryPart(Part):
 
     kind: Literal["etcd", "consul"]
     url: str
+    owner: Label = "xds-server"
+    token_file: Path | None = None
+
+    @model_validator(mode="after")
+    def can_be_reached(self) -> Self:
+        """Refuse what is no address of a registry, and what its client cannot do."""
+        where, schemes = urlsplit(self.url), {"etcd": ("http",), "consul": ("http", "https")}[self.kind]
+        if where.scheme not in schemes or not where.hostname or where.path not in {"", "/"} or "@" in where.netloc:
+            raise ValueError(
+                f"url must be {' or '.join(schemes)}://HOST:PORT for {self.kind}, without path or password"
+            )
+        if self.token_file and self.kind != "consul":
+            raise ValueError("token_file is Consul's; remove it")
+        return self
 
 
 class FabricPart(Part):
