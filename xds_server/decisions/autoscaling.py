@@ -47,8 +47,8 @@ def reading_of(
     ahead: tuple[float, ...] = ()
     if batch is not None and table is not None and now_s - batch.made_at_s <= FRESH_STEPS * batch.step_s:
         rows = [i for i, key in enumerate(batch.keys) if key[0] == table.service and key[1] in endpoints]
-        steps = np.nansum(batch.quantiles[rows, CHANNELS.index("rps"), :, MEDIAN], axis=0, dtype=np.float64)
-        ahead = tuple(float(step) for step in steps) if rows else ()
+        medians = batch.quantiles[rows, CHANNELS.index("rps"), :, MEDIAN]
+        ahead = tuple(float(np.nansum(medians[:, step])) for step in range(medians.shape[1])) if rows else ()
     if table is None or "capacity" not in table.terms:
         return Reading(0.0, ahead, (), now_s)
     rows = [i for i, endpoint in enumerate(table.endpoints) if endpoint in endpoints]
