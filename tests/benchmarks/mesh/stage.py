@@ -94,7 +94,7 @@ class Stage:
     def hurry(self) -> None:
         """Let the control plane, and what it has started meanwhile, go before what runs beside the benchmark."""
         if self.control is not None and self.control.program is not None:
-            hurry(self.control.program.process.pid)
+            hurry(self.control.program.process.pid, 1)
 
     def check(self) -> None:
         """Raise Broken when an Envoy has ended."""
@@ -122,7 +122,7 @@ async def set_up(run: Run, course: Course, answers_file: Path, run_dir: Path) ->
         for node in nodes:
             await answers(envoys[node.id], f"http://{node.listen_address}:{service.listen_port}/", deadline_s=30)
         for envoy in envoys.values():
-            hurry(envoy.process.pid)
+            hurry(envoy.process.pid, 2)
         places = [(node.listen_address, service.listen_port) for node in nodes]
         caller = await _caller(stack, run, course, places, answers_file)
         client = await stack.enter_async_context(httpx.AsyncClient(timeout=5.0))
