@@ -1,6 +1,6 @@
 """Real DNS servers of Debian, BIND and Knot, each in a private directory on a free loopback port, with a signed zone key.
 
-Knows their configuration. Does not know what is written to them.
+Knows their configuration (docs/dns.md shows the same lines). Does not know what is written to them.
 """
 
 import asyncio
