@@ -17,7 +17,7 @@ from xds_server.pb.admin.v1 import admin_pb2 as pb
 Tell = Callable[[asyncio.StreamWriter], object]
 
 
-def _page(value: object) -> bytes:
+def page(value: object) -> bytes:
     """Return /clusters of an Envoy whose endpoint a1 has counted that much."""
     stats = [{"name": name, "value": value} for name in (*COUNTERS, "rq_active")]
     address = {"socket_address": {"address": "127.0.0.1", "port_value": 9001}}
@@ -26,7 +26,7 @@ def _page(value: object) -> bytes:
 
 
 @asynccontextmanager
-async def _envoy(body: Callable[[int], bytes], length: int | None = None) -> AsyncIterator[str]:
+async def envoy(body: Callable[[int], bytes], length: int | None = None) -> AsyncIterator[str]:
     """Serve pages; ``body`` takes how often it was asked; a ``length`` beyond the body keeps the reader waiting."""
     asked = 0
 
@@ -35,9 +35,9 @@ async def _envoy(body: Callable[[int], bytes], length: int | None = None) -> Asy
         try:
             path = (await reader.readuntil(b"\r\n\r\n")).split()[1]
             asked += 1
-            page = b"" if path.startswith(b"/stats") and length is None else body(asked)
+            text = b"" if path.startswith(b"/stats") and length is None else body(asked)
             writer.write(
-                b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % (length or len(page)) + page
+                b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % (length or len(text)) + text
             )
             while length is not None:  # until the reader hangs up
                 writer.write(b" " * (1 << 20) if length > 1 << 30 else b" ")
@@ -56,11 +56,11 @@ async def _envoy(body: Callable[[int], bytes], length: int | None = None) -> Asy
 
 
 SERVED = {
-    "nan": (lambda _: _page(float("nan")), None, "not finite"),
-    "negative": (lambda _: _page(-5), None, "negative"),
-    "1e300": (lambda _: _page(1e300), None, "beyond 2^63"),
-    "words": (lambda _: _page("many"), None, "malformed"),
-    "cut": (lambda _: _page(5)[:60], None, "malformed"),
+    "nan": (lambda _: page(float("nan")), None, "not finite"),
+    "negative": (lambda _: page(-5), None, "negative"),
+    "1e300": (lambda _: page(1e300), None, "beyond 2^63"),
+    "words": (lambda _: page("many"), None, "malformed"),
+    "cut": (lambda _: page(5)[:60], None, "malformed"),
     "deep": (lambda _: b"[" * 100_000, None, "malformed"),
     "html": (lambda _: b"<html>", None, "malformed"),
     "slow": (lambda _: b"{", 1 << 20, "timeout: no whole page within 2 s"),
@@ -89,10 +89,10 @@ async def test_one_honest_envoy_is_heard_among_liars(house):
         addresses = {name: address for name, (address, _) in ELSEWHERE.items()}
         addresses["our own port"] = f"127.0.0.1:{house.plane.ads.port}"
         for name, (body, length, _) in SERVED.items():
-            addresses[name] = await stack.enter_async_context(_envoy(body, length))
-        addresses["honest"] = await stack.enter_async_context(_envoy(lambda asked: _page(asked * 100)))
+            addresses[name] = await stack.enter_async_context(envoy(body, length))
+        addresses["honest"] = await stack.enter_async_context(envoy(lambda asked: page(asked * 100)))
         for name, address in addresses.items():
-            await _join(house, name, address)
+            await join(house, name, address)
         problems = {name: words for name, (_, _, words) in SERVED.items()} | {n: w for n, (_, w) in ELSEWHERE.items()}
         problems["our own port"] = "malformed"
         await until(lambda: set(house.plane.scrape.problems) >= set(problems), "not every problem is told")
@@ -108,8 +108,8 @@ async def test_one_honest_envoy_is_heard_among_liars(house):
 
 async def test_counters_that_leap_and_fall_keep_weights_as_they_are(house):
     """From 1 to nine trillion trillions and back: no such rate is believed, and the loop goes on."""
-    async with _envoy(lambda asked: _page(9 * 10**18 if asked % 4 > 1 else 1)) as address:
-        await _join(house, "leaper", address)
+    async with envoy(lambda asked: page(9 * 10**18 if asked % 4 > 1 else 1)) as address:
+        await join(house, "leaper", address)
         samples = house.plane.history.samples
         await until(lambda: samples.revision > 1, "no tick")
         revision, seen = samples.revision, [0.0]
@@ -125,7 +125,8 @@ def _rps(house) -> float:
     return float(samples.values[0, FIELDS.index("rps")]) if samples is not None and len(samples.keys) else 0.0
 
 
-async def _join(house, name: str, telemetry: str) -> None:
+async def join(house, name: str, telemetry: str) -> None:
+    """Let an Envoy connect that names this telemetry address."""
     node = base_pb2.Node(id=name)
     node.metadata.update({"xds_server": {"telemetry": telemetry}})
     talk = house.xds.ads(delta=False, node="")

@@ -104,6 +104,7 @@ class Scrape:
         self._clock = clock
         self._options = options or ScrapeOptions()
         self._reports = reports
+        self._one_by_one = asyncio.Lock()
         self._known: dict[NodeId, _Known] = {}
         self._started_s = clock.now()
         self._tick = -1
@@ -208,7 +209,9 @@ class Scrape:
         except Unavailable as why:
             self._failed(node, why.reason, str(why))
         else:
-            self._heard(node, page)
+            async with self._one_by_one:  # pages that come together take milliseconds each
+                await self._clock.sleep(0)
+                self._heard(node, page)
 
     def _heard(self, node: Node, page: CounterPage) -> None:
         known = self._known[node.id]

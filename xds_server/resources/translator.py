@@ -62,6 +62,11 @@ class Translator:
                     )
         return rendering
 
+    def prepare(self, node: Node, service: Service, table: WeightTable | None) -> None:
+        """Make what is new of one service for this node's group; ``sidecar`` then finds it made."""
+        if node.virtual_network in service.virtual_networks:
+            self._service(Rendering(), node.dialect, service, table)
+
     def front_end(self, node: Node, appliance: Appliance, allocations: Iterable[Allocation]) -> Rendering:
         """Return what a front-end node gets: a listener per allocation that is its to serve, and where they lead."""
         rendering, name = Rendering(), appliance.name

@@ -1,13 +1,16 @@
 """Publish: how long the content of a group without nodes is kept."""
 
+import asyncio
+
 import pytest
 
 from tests.fakes.clock import ManualClock
 from xds_server.controllers import publish
 from xds_server.controllers.publish import LINGER_S, Publish
-from xds_server.domain.names import NodeId
+from xds_server.domain.names import EndpointId, NodeId, ServiceName
+from xds_server.domain.resource import EDS
 from xds_server.domain.subnets import SubnetPlan
-from xds_server.domain.topology import Locality, Node
+from xds_server.domain.topology import Endpoint, Locality, Node, Service
 from xds_server.state.cache import GroupCache
 from xds_server.state.watchable import Watchable
 
@@ -51,3 +54,33 @@ async def test_only_so_many_empty_groups_linger(monkeypatch: pytest.MonkeyPatch)
         await house.clock.advance(1)
         await house.inhabit("a", zone)
     assert await house.inhabit("a") == ["a", "d", "e"]
+
+
+async def test_others_run_between_two_services():
+    """A fleet is encoded service by service: nobody waits for all of it, and every service is there at the end."""
+    clock, cache, turns, services = ManualClock(), GroupCache(), 0, 40
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            await clock.sleep(0)
+            turns += 1
+
+    node = Node(NodeId("n1"))
+    ends = tuple(Endpoint(EndpointId(f"e{i}"), "127.0.0.1", 9000 + i) for i in range(3))
+    known = {ServiceName(f"s{i}"): Service(ServiceName(f"s{i}"), endpoints=ends) for i in range(services)}
+    made = Publish(
+        services=Watchable(known),
+        weights=Watchable({}),
+        allocations=Watchable({}),
+        plan=Watchable(SubnetPlan(())),
+        nodes=Watchable({node.id: node}),
+        cache=cache,
+        clock=clock,
+    )
+    async with asyncio.TaskGroup() as group:
+        watching = group.create_task(others())
+        await made.step()
+        watching.cancel()
+    assert turns >= services - 1
+    assert len(cache.picture(node.group).shelf(EDS).all()) == services
