@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final
 
-import dns.exception
 import dns.name
 import dns.rcode
 import dns.rdataclass
@@ -27,7 +26,6 @@ from xds_server.ports import NameService
 BATCH: Final = 100
 """Names per message; what does not fit into one message is halved."""
 _AT_ONCE: Final = 16
-_LARGEST: Final = 60_000  # bytes of a message, below the 65,535 that TCP's length allows, with room for the signature
 _KINDS: Final = ("A", "AAAA", "SRV")
 _RULES: Final = {dns.rcode.YXDOMAIN, dns.rcode.YXRRSET, dns.rcode.NXRRSET, dns.rcode.NXDOMAIN}
 """A prerequisite was not met."""
@@ -87,17 +85,12 @@ class Rfc2136:
         )
 
     async def _update(self, zone: str, names: Sequence[str], changes: _Changes) -> dns.rcode.Rcode:
-        """Send one message; FORMERR for one that is too large, which is halved like any that is refused."""
+        """Send one message; one that is too large is FORMERR, and halved like any that is refused."""
         message = dns.update.UpdateMessage(zone + ".")
         ours = self._ours.setdefault(zone, set())
         for name in names:
             self._guard(message, name, owner_name(name, zone), ours=name in ours)
             self._change(message, name, owner_name(name, zone), changes[name])
-        try:
-            if len(message.to_wire()) > _LARGEST and len(names) > 1:
-                return dns.rcode.FORMERR
-        except dns.exception.TooBig:
-            return dns.rcode.FORMERR
         code = await self._wire.update(message, zone)
         if code == dns.rcode.NOERROR:
             ours |= {name for name in names if changes[name]}

@@ -24,7 +24,7 @@ import dns.zone
 
 from xds_server.ports import Unavailable
 
-TIMEOUT_S: Final = 2.0
+TIMEOUT_S: Final = 5.0
 _LISTING_TIMEOUT_S: Final = 10.0
 _SECRET = re.compile(r'\bsecret:?\s+"?([A-Za-z0-9+/]+={0,2})"?')
 _DISTRUST: Final = (dns.tsig.PeerError, dns.tsig.BadSignature, dns.tsig.BadTime, dns.message.UnknownTSIGKey)
@@ -64,11 +64,13 @@ class Wire:
         self._key = key
 
     async def update(self, message: dns.update.UpdateMessage, zone: str) -> dns.rcode.Rcode:
-        """Send an update; return the server's verdict where it is about the update and not about us."""
+        """Send an update; return the verdict where it is about the update and not about us (FORMERR: too large)."""
         if self._key:
             message.use_tsig(self._key.read())
         try:
             answer = await dns.asyncquery.tcp(message, self._address, timeout=TIMEOUT_S, port=self._port)
+        except dns.exception.TooBig:
+            return dns.rcode.FORMERR  # it was not sent
         except Exception as error:
             raise self._failure(error, zone) from error
         code = answer.rcode()
