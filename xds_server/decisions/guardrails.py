@@ -29,7 +29,7 @@ ARRIVED: Final = 1.1
 """A share this near to its goal has arrived."""
 PICKS: Final = 3.0
 """Picks per endpoint that each Envoy should make between pushes: each restarts its schedule (docs/envoy.md §2). Ten
-were asked for at first: what waiting for them costs is more than what it saves (docs/decisions/0008-classes-and-haste.md)."""
+were asked for at first: what waiting for them costs is more than what it saves (docs/decisions/0008-haste-and-trust.md)."""
 LONGEST_SPACING: Final = 30.0
 """Ticks after which even a service without traffic may get new weights."""
 ROUNDING: Final = 2e-3
