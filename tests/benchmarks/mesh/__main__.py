@@ -61,7 +61,7 @@ def _service(options: argparse.Namespace) -> dict[str, object]:
 async def run_all(wanted: Sequence[Run], results: Path) -> None:
     """Run what is not kept yet; a run that breaks is told and tried again, and the others go on."""
     for number, run in enumerate(wanted, 1):
-        if kept(run, results):
+        if (before := kept(run, results)) and not before["rejected"]:
             continue
         for _ in range(TRIES):
             began = time.monotonic()

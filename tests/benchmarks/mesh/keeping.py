@@ -5,6 +5,7 @@ So a stopped benchmark goes on where it was, and a change of the law runs again 
 
 import hashlib
 import json
+import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -20,15 +21,22 @@ ROOT: Final = Path(__file__).parents[3]
 RESULTS: Final = ROOT / "build" / "bench" / "mesh"
 _WORLD: Final = ("tests/benchmarks/mesh/machines.py", "tests/benchmarks/mesh/caller.py")
 """What every run's figures depend on, beside the course of its scenario."""
+_DECISIONS: Final = (
+    "capacity", "conformal", "eligibility", "empirical", "estimate", "guardrails", "naive", "periodicity", "pins",
+    "rates", "roster", "rota", "scoring", "solve", "trust", "weighting", "windows",
+)  # fmt: skip
 _LAW: Final = (
-    "xds_server/decisions",
+    *(f"xds_server/decisions/{name}.py" for name in _DECISIONS),
     "xds_server/state/history.py",
-    "xds_server/controllers",
+    "xds_server/controllers/scrape.py",
+    "xds_server/controllers/forecast.py",
+    "xds_server/controllers/weigh.py",
+    "xds_server/domain/policy.py",
     "xds_server/adapters/envoy_stats",
     "xds_server/adapters/onnx_forecaster.py",
-    "xds_server/resources",
-    "xds_server/domain",
-    "models",
+    "xds_server/resources/clusters.py",
+    "xds_server/resources/endpoints.py",
+    "models/endpoint_forecaster.onnx",
 )
 """What the figures of our own policies depend on too."""
 
@@ -63,8 +71,14 @@ def keep(run: Run, figures: Mapping[str, Any], results: Path = RESULTS) -> None:
     path = place(run, results)
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_suffix(".new")
-    new.write_text(json.dumps(figures))
+    new.write_text(json.dumps({**figures, "code": code()}))
     new.rename(path)
+
+
+def code() -> str:
+    """Return the commit that runs now, '' outside a checkout."""
+    asked = ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]
+    return subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def _files(path: Path) -> Iterable[Path]:

@@ -82,6 +82,10 @@ def write(found: Found, wanted: Sequence[Run], page: Path = PAGE, plots: Path = 
         ("scenario", "bar", "at most", "found", "per seed", ""), [_bar_cells(bar) for bar in bars(found)]
     )
     missing = [f"{r.scenario}/{r.policy}/{r.seed}" for r in wanted if (r.scenario, r.policy, r.seed) not in found]
+    codes = sorted(
+        {f["code"] for f in found.values() if POLICIES[f["run"]["policy"]].settings is not None and f.get("code")}
+    )
+    text += f"\nOur server as of commit {', '.join(codes)}." if codes else ""
     text += f"\nNot run, or rejected: {', '.join(missing) if missing else 'nothing'}.\n"
     for scenario in dict.fromkeys(scenario for scenario, _, _ in found):
         rows = [(policy, seeds, *cells) for name, policy, seeds, cells in _rows(found) if name == scenario]
