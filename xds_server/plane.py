@@ -149,6 +149,7 @@ class ControlPlane:
             allocations=self.ledger.allocations,
             plan=self.configured.plan,
             nodes=self.fleet.connected,
+            agents=self.fleet.agents,
             cache=self.cache,
             clock=self.clock,
         )

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xds_server.domain.dns import Names, RecordSet
+from xds_server.domain.interfaces import Interface
+from xds_server.domain.kernel import Fact, Part
 from xds_server.domain.names import EndpointKey, SubnetId
 from xds_server.domain.registration import Registration
 from xds_server.domain.rings import Rings
@@ -125,6 +127,46 @@ class Registry(Protocol):
 
     async def close(self) -> None:
         """Let go of connections; what is registered stays as long as its lease."""
+        ...
+
+
+class NodeConfigurator(Protocol):
+    """How one node's interfaces are configured: in our agent's kernel, or from afar (NETCONF, RESTCONF).
+
+    The whole picture is handed over each time; nothing need be remembered between two calls, and what bears somebody
+    else's marks is neither seen nor touched.
+    """
+
+    async def observe(self, wanted: Mapping[SubnetId, Interface]) -> Mapping[SubnetId, tuple[str, ...]]:
+        """Return what differs from ``wanted``, in words, by subnet: missing, different or left over; {} when nothing.
+
+        Raises Unavailable when the node cannot be asked.
+        """
+        ...
+
+    async def reconcile(self, wanted: Mapping[SubnetId, Interface]) -> Mapping[SubnetId, str]:
+        """Make the node have these interfaces and no others of ours; return its words for each that it refused.
+
+        May be called again after any failure or crash. Raises Unavailable when the node cannot be asked.
+        """
+        ...
+
+
+class KernelParts(Protocol):
+    """Some kinds of facts of one kernel; only ours are seen and touched."""
+
+    parts: frozenset[Part]
+
+    async def observe(self) -> list[Fact]:
+        """Return every fact of ours. Raises Unavailable."""
+        ...
+
+    async def make(self, fact: Fact) -> None:
+        """Make a fact so. Raises Unavailable: refused, with the kernel's words."""
+        ...
+
+    async def remove(self, fact: Fact) -> None:
+        """Remove a fact; one that is gone is fine. Raises Unavailable: refused, with the kernel's words."""
         ...
 
 

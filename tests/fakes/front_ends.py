@@ -20,12 +20,19 @@ def front_end(name: str, zone: str = "z1", appliance: str = "nat") -> Node:
 
 
 class FakeFrontEnds:
-    """Connected nodes; ``mute`` ones answer nothing, ``rejecting`` ones answer with words."""
+    """Connected nodes; ``mute`` ones answer nothing, ``rejecting`` ones answer with words.
+
+    ``agents``: those whose interfaces an agent configures; it answers nothing while ``agents_away``, and refuses with
+    the words in ``kernels``.
+    """
 
     def __init__(self, *nodes: Node) -> None:
         self._nodes = {node.id: node for node in nodes}
         self.mute: set[str] = set()
         self.rejecting: dict[str, str] = {}
+        self.agents: set[str] = set()
+        self.agents_away: set[str] = set()
+        self.kernels: dict[str, str] = {}
         self.changed: Watchable[Any] = Watchable(None)
 
     def come(self, node: Node) -> None:
@@ -58,6 +65,26 @@ class FakeFrontEnds:
     def problem(self, allocation: Allocation) -> str:
         """Return its node's words of rejection."""
         return self.rejecting.get(str(allocation.node), "") if self._answers(allocation) else ""
+
+    def has_agent(self, node: NodeId) -> bool:
+        """Return whether an agent configures its interfaces."""
+        return node in self.agents
+
+    def attached(self, allocation: Allocation) -> bool:
+        """Return whether the agent obeyed."""
+        wanted = allocation.attached and not allocation.detaching
+        return self._agent_answers(allocation) and wanted and allocation.node not in self.kernels
+
+    def detached(self, allocation: Allocation) -> bool:
+        """Return whether the agent obeyed."""
+        return self._agent_answers(allocation) and (allocation.detaching or not allocation.attached)
+
+    def refusal(self, allocation: Allocation) -> str:
+        """Return the words of the agent's kernel."""
+        return self.kernels.get(str(allocation.node), "") if self._agent_answers(allocation) else ""
+
+    def _agent_answers(self, allocation: Allocation) -> bool:
+        return allocation.node in self.agents and allocation.node not in self.agents_away
 
     def _answers(self, allocation: Allocation) -> bool:
         return allocation.node in self._nodes and allocation.node not in self.mute

@@ -11,7 +11,7 @@ from google.protobuf.json_format import MessageToDict
 
 from xds_server.domain.names import ApplianceName, EndpointId, NodeId, ServiceName, SubnetId, VirtualNetwork
 from xds_server.domain.policy import Policy
-from xds_server.domain.subnets import Allocation, Block, Phase, SubnetRequest
+from xds_server.domain.subnets import Allocation, Block, Phase, SubnetPlan, SubnetRequest
 from xds_server.domain.topology import Appliance, Dialect, Endpoint, Locality, Node, NodeKind, Service, Upstream
 from xds_server.domain.weights import WeightTable
 from xds_server.resources.payloads import decoded
@@ -70,7 +70,7 @@ def _rendering(facts: dict[str, Any]) -> Rendering:
     part = facts["appliance"]
     upstream = tuple(Upstream(**u) for u in part["upstream"])
     appliance = Appliance(ApplianceName(part["name"]), ServiceName(part["name"]), part["port"], upstream)
-    return Translator().front_end(node, appliance, [_allocation(a, node) for a in facts["allocations"]])
+    return Translator().front_end(node, appliance, [_allocation(a, node) for a in facts["allocations"]], SubnetPlan())
 
 
 def _envoy_json(rendering: Rendering) -> str:

@@ -21,6 +21,9 @@ def bootstrap(  # noqa: PLR0913 - each argument is a flag that a person types
     virtual_network: Annotated[str, typer.Option(help="Whose services a sidecar gets.")] = str(DEFAULT_NETWORK),
     locality: Annotated[str, typer.Option(help="Where it stands, REGION/ZONE.")] = "",
     appliance: Annotated[str, typer.Option(help="The appliance that a front-end node serves.")] = "",
+    agent: Annotated[
+        bool, typer.Option("--agent", help="A front-end node waits for its `xds-server agent` to make interfaces.")
+    ] = False,
     listen_address: Annotated[str, typer.Option(help="Where a sidecar listens for services.")] = "127.0.0.1",
     xds: Annotated[str, typer.Option(help="The control plane, HOST:PORT or unix:PATH.")] = "127.0.0.1:18000",
     telemetry: Annotated[
@@ -42,6 +45,7 @@ def bootstrap(  # noqa: PLR0913 - each argument is a flag that a person types
             kind=kind,
             virtual_network=VirtualNetwork(virtual_network),
             locality=Locality(region, zone),
+            has_agent=agent,
             listen_address=listen_address,
             appliance=ApplianceName(appliance) if appliance else None,
             telemetry=telemetry or f"{_bracketed(listen_address)}:{TELEMETRY_PORT}",

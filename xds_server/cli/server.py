@@ -13,7 +13,7 @@ import typer
 import yaml
 from rich.console import Console
 
-from xds_server.cli import bootstrap, demo, model, simulate
+from xds_server.cli import agent, bootstrap, demo, model, simulate
 from xds_server.config import InvalidConfiguration, Settings, load
 from xds_server.version import __version__
 
@@ -24,6 +24,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(model.app, name="model", help="Train and judge the forecasting model.")
+app.command("agent")(agent.agent)
 app.command("bootstrap")(bootstrap.bootstrap)
 app.command("demo")(demo.demo)
 app.command("simulate")(simulate.simulate)

@@ -6,7 +6,7 @@ Knows both vocabularies. Does not know files or lines: everything was checked be
 from collections.abc import Mapping
 from pathlib import Path
 
-from xds_server.config.networks import AppliancePart, PoolPart
+from xds_server.config.networks import AppliancePart, PoolPart, ProfilePart
 from xds_server.config.schema import Settings
 from xds_server.config.services import EndpointPart, ServicePart
 from xds_server.decisions.provisioning import Patience
@@ -15,6 +15,7 @@ from xds_server.domain.dns import DnsPlace
 from xds_server.domain.limits import Limits
 from xds_server.domain.names import ApplianceName, EndpointId, PoolName, ServiceName, VirtualNetwork
 from xds_server.domain.policy import Failover, Guardrails, Policy, Preference, Thresholds
+from xds_server.domain.profiles import Profile, Rule
 from xds_server.domain.subnets import Autoscaling, Block, Pool, SubnetPlan, SubnetRequest
 from xds_server.domain.topology import Appliance, Endpoint, Locality, Service, Upstream
 from xds_server.servers.certificates import Certificates, Paths, Tls
@@ -32,6 +33,7 @@ def plan(settings: Settings) -> SubnetPlan:
         appliances=tuple(_appliance(part) for part in settings.appliances),
         security_profiles=tuple(settings.security_profiles),
         max_subnets={service: quota.max_subnets for service, quota in settings.quotas.items()},
+        profiles={name: _profile(name, part) for name, part in settings.security_profiles.items()},
         autoscaling=tuple(_autoscaling(part) for part in settings.appliances if part.autoscaling),
     )
 
@@ -110,6 +112,10 @@ def _autoscaling(part: AppliancePart) -> Autoscaling:
     assert part.subnet  # the schema sees to it
     request = SubnetRequest(service=ServiceName(part.service), **part.subnet.model_dump())
     return Autoscaling(ApplianceName(part.name), request, **part.autoscaling.model_dump())
+
+
+def _profile(name: str, part: ProfilePart) -> Profile:
+    return Profile(name, tuple(Rule(rule.protocol, rule.ports, rule.sources) for rule in part.allow))
 
 
 def _pool(part: PoolPart) -> Pool:

@@ -124,7 +124,14 @@ class RulePart(Part):
 
     protocol: Literal["tcp", "udp", "icmp"]
     ports: tuple[Port, ...] = ()
-    sources: tuple[Network, ...] = Field(default=("0.0.0.0/0",), alias="from")
+    sources: tuple[Network, ...] = Field(default=("0.0.0.0/0", "::/0"), alias="from")
+
+    @model_validator(mode="after")
+    def can_hold(self) -> Self:
+        """Refuse ports where there are none."""
+        if self.ports and self.protocol == "icmp":
+            raise ValueError("icmp has no ports; leave them out")
+        return self
 
 
 class ProfilePart(Part):
@@ -186,3 +193,4 @@ class SubnetsPart(Part):
     node_timeout_s: Seconds = 60.0
     release_timeout_s: Seconds = 600.0
     drain_s: Annotated[float, Field(ge=0, le=3600)] = 2.0
+    close_s: Annotated[float, Field(ge=0, le=3600)] = 1.0

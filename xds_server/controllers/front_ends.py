@@ -40,6 +40,22 @@ class FrontEnds(Protocol):
         """Return its node's words if it rejected this allocation's listener, else ''."""
         ...
 
+    def has_agent(self, node: NodeId) -> bool:
+        """Return whether an agent configures a node's interfaces."""
+        ...
+
+    def attached(self, allocation: Allocation) -> bool:
+        """Return whether its node's agent acknowledged this allocation's interface (id, generation)."""
+        ...
+
+    def detached(self, allocation: Allocation) -> bool:
+        """Return whether its node's agent acknowledged a picture without any interface of this allocation."""
+        ...
+
+    def refusal(self, allocation: Allocation) -> str:
+        """Return the kernel's words if the agent could not configure this allocation's interface, else ''."""
+        ...
+
 
 class Presence:
     """Who is away, and since when.

@@ -60,7 +60,8 @@ class Provision:
         self._seen = (self._ledger.allocations.revision, self._front_ends.changed.revision)
         nodes = self._presence.look()
         load = {node: len(wanted) for node, wanted in listeners(self._ledger.allocations.value.values()).items()}
-        scene = Scene(self._clock.wall(), nodes, load, self._patience)
+        with_agent = {node for node in nodes if self._front_ends.has_agent(node)}
+        scene = Scene(self._clock.wall(), nodes, load, self._patience, with_agent)
         grace_left_s = self._presence.grace_left_s
         self._due_s = scene.now_s + grace_left_s if grace_left_s > 0 else math.inf
         moves = []
@@ -81,12 +82,18 @@ class Provision:
         if node is None or allocation.phase is Phase.ERROR:
             return Sight()
         missing_s = self._presence.missing_s(node) if self._presence.lost(node) else None
-        if missing_s is not None or allocation.phase is Phase.ACTIVE:
+        if missing_s is not None:
             return Sight(missing_s)
+        front_ends = self._front_ends
+        has_agent, refusal = front_ends.has_agent(node), front_ends.refusal(allocation) if allocation.attached else ""
+        if allocation.phase is Phase.ACTIVE:
+            return Sight(has_agent=has_agent, refusal=refusal)
         if not allocation.listening:
-            return Sight(silent=self._front_ends.silent(allocation))
-        serving = self._front_ends.serving(allocation)
-        return Sight(serving=serving, problem="" if serving else self._front_ends.problem(allocation))
+            detached = has_agent and front_ends.detached(allocation)
+            return Sight(silent=front_ends.silent(allocation), has_agent=has_agent, detached=detached)
+        serving, attached = front_ends.serving(allocation), has_agent and front_ends.attached(allocation)
+        problem = "" if serving else front_ends.problem(allocation)
+        return Sight(serving=serving, problem=problem, has_agent=has_agent, attached=attached, refusal=refusal)
 
     def _named(self, allocation: Allocation) -> str:
         if allocation.phase is not Phase.RELEASING:

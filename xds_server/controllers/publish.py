@@ -42,6 +42,7 @@ class Publish:
         allocations: Watchable[Mapping[SubnetId, Allocation]],
         plan: Watchable[SubnetPlan],
         nodes: Watchable[Mapping[NodeId, Node]],
+        agents: Watchable[Mapping[NodeId, Node]],
         cache: GroupCache,
         clock: Clock,
     ) -> None:
@@ -52,10 +53,11 @@ class Publish:
         self._allocations = allocations
         self._plan = plan
         self._nodes = nodes
+        self._agents = agents
         self._cache = cache
         self._clock = clock
         self._translator = Translator()
-        self._watched: tuple[Watchable[Any], ...] = (services, weights, allocations, plan, nodes)
+        self._watched: tuple[Watchable[Any], ...] = (services, weights, allocations, plan, nodes, agents)
         self._seen = [-1] * len(self._watched)
         self._inhabited_at: dict[NodeGroup, float] = {}
 
@@ -68,7 +70,8 @@ class Publish:
         self._seen = [watched.revision for watched in self._watched]
         started = self._clock.now()
         refusals: dict[str, str] = {}
-        inhabited = {node.group: node for node in self._nodes.value.values()}
+        everybody = (*self._agents.value.values(), *self._nodes.value.values())
+        inhabited = {node.group: node for node in everybody}
         await self._prepare(inhabited.values())
         for group, node in inhabited.items():
             rendering = self._render(node)
@@ -95,10 +98,12 @@ class Publish:
     def _render(self, node: Node) -> Rendering:
         if node.kind is NodeKind.SIDECAR:
             return self._translator.sidecar(node, self._services.value.values(), self._weights.value)
+        if node.kind is NodeKind.AGENT:
+            return self._translator.agent(node, self._allocations.value.values(), self._plan.value)
         appliance = next((a for a in self._plan.value.appliances if a.name == node.appliance), None)
         if appliance is None:
             return Rendering()
-        return self._translator.front_end(node, appliance, self._allocations.value.values())
+        return self._translator.front_end(node, appliance, self._allocations.value.values(), self._plan.value)
 
     def _forget(self, inhabited: Mapping[NodeGroup, Node], now: float) -> None:
         self._inhabited_at |= dict.fromkeys(inhabited, now)

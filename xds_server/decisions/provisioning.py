@@ -5,7 +5,7 @@ the steps and how long each may take. Does not know how a node is observed.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, replace
 
 from xds_server.decisions.lifecycle import Event, follow
@@ -20,9 +20,14 @@ _RETRY_S = (1.0, 2.0, 5.0, 15.0, 60.0)
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long to wait, in seconds; ``drain_s``: from leaving EDS and DNS to the listener's removal."""
+    """How long to wait, in seconds.
+
+    ``drain_s``: from leaving EDS and DNS to the listener's removal; ``close_s``: from there to the interface's, so that
+    requests under way end.
+    """
 
     drain_s: float = 2.0
+    close_s: float = 1.0
     provision_timeout_s: float = 60.0
     node_timeout_s: float = 60.0
     release_timeout_s: float = 600.0
@@ -34,7 +39,8 @@ class Sight:
 
     ``missing_s``: for how long it has been away, None while connected. ``serving``: it acknowledged this listener.
     ``silent``: it acknowledged that this listener is gone. ``problem``: its words of rejection, or ''. ``named``: who
-    outside still tells clients of the address (a DNS server, a registry), or ''.
+    outside still tells clients of the address (a DNS server, a registry), or ''. ``has_agent``: an agent configures its
+    interfaces; then ``attached``, ``detached`` and ``refusal`` say the same of the interface.
     """
 
     missing_s: float | None = None
@@ -42,16 +48,21 @@ class Sight:
     silent: bool = False
     problem: str = ""
     named: str = ""
+    has_agent: bool = False
+    attached: bool = False
+    detached: bool = False
+    refusal: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What else a rule looks at: the wall clock, the connected nodes, how many subnets each has."""
+    """What else a rule looks at: the wall clock, the connected nodes, how many subnets each has, which have agents."""
 
     now_s: float
     nodes: Mapping[NodeId, Node]
     load: Mapping[NodeId, int]
     patience: Patience = Patience()
+    with_agent: Container[NodeId] = ()
 
 
 def next_move(allocation: Allocation, sight: Sight, scene: Scene) -> Allocation | float:
@@ -63,22 +74,36 @@ def next_move(allocation: Allocation, sight: Sight, scene: Scene) -> Allocation 
 def _provision(allocation: Allocation, sight: Sight, scene: Scene) -> Allocation | float:
     if allocation.node is None or not allocation.listening:
         return _place(allocation, scene)
-    if sight.serving:
+    if sight.has_agent and not allocation.attached:
+        return replace(allocation, attached=True)
+    configured = sight.attached or not sight.has_agent
+    if sight.serving and configured:
         return _move(allocation, Event.SERVED, scene, _served_by(allocation.node))
-    if sight.problem:
-        return _fail(allocation, scene, f"node {allocation.node} rejected the listener: {sight.problem}")
+    if sight.problem or sight.refusal:
+        return _fail(allocation, scene, _refused(allocation, sight))
+    return _await(allocation, sight, scene)
+
+
+def _await(allocation: Allocation, sight: Sight, scene: Scene) -> Allocation | float:
     if sight.missing_s is not None:
         return _lose(allocation, sight.missing_s, scene)
     give_up = allocation.since_s + scene.patience.provision_timeout_s
     if scene.now_s < give_up:
-        return _told(allocation, _placed_on(allocation.node), give_up)
-    return _fail(allocation, scene, f"node {allocation.node} has not acknowledged the listener in time")
+        return _told(allocation, _placed_on(allocation.node, attached=allocation.attached), give_up)
+    return _fail(allocation, scene, f"node {allocation.node} has not acknowledged {_awaited(sight)} in time")
 
 
 def _keep(allocation: Allocation, sight: Sight, scene: Scene) -> Allocation | float:
-    """An active subnet moves only when its node is lost; what it serves there is the node's own business."""
+    """An active subnet moves only when its node is lost or can no longer have its interface.
+
+    What it serves there is the node's own business.
+    """
     if sight.missing_s is not None:
         return _lose(allocation, sight.missing_s, scene)
+    if sight.has_agent and not allocation.attached:
+        return replace(allocation, attached=True)
+    if sight.refusal:
+        return _fail(allocation, scene, _refused(allocation, sight))
     return _told(allocation, _served_by(allocation.node), math.inf)
 
 
@@ -106,12 +131,35 @@ def _silence(allocation: Allocation, sight: Sight, scene: Scene) -> Allocation |
         moved = _move(allocation, Event.DRAINED, scene, f"waiting for node {allocation.node} to confirm the removal")
         return replace(moved, listening=False)
     if sight.silent:
-        return _move(allocation, Event.CONFIRMED, scene, f"node {allocation.node} confirmed the removal")
+        return _detach(allocation, sight, scene)
+    return _give_up(allocation, scene)
+
+
+def _detach(allocation: Allocation, sight: Sight, scene: Scene) -> Allocation | float:
+    """The listener is gone: the interface goes next, once requests under way have had the time to end."""
+    if allocation.attached and not allocation.detaching:
+        closed = allocation.since_s + scene.patience.drain_s + scene.patience.close_s
+        if scene.now_s < closed:
+            return closed
+        why = f"waiting for the agent of node {allocation.node} to confirm the removal of the interface"
+        return replace(allocation, detaching=True, reason=why)
+    if sight.detached or not (allocation.attached or sight.has_agent):
+        return _confirm(allocation, scene, f"node {allocation.node} confirmed the removal")
+    return _give_up(allocation, scene)
+
+
+def _confirm(allocation: Allocation, scene: Scene, why: str) -> Allocation:
+    moved = _move(allocation, Event.CONFIRMED, scene, why)
+    return replace(moved, listening=False, attached=False, detaching=False)
+
+
+def _give_up(allocation: Allocation, scene: Scene) -> Allocation | float:
+    patience = scene.patience
     given_up = allocation.since_s + patience.release_timeout_s
     if scene.now_s < given_up:
         return given_up
     why = f"node {allocation.node} did not confirm the removal within {patience.release_timeout_s:g} s"
-    return _move(allocation, Event.CONFIRMED, scene, why)
+    return _confirm(allocation, scene, why)
 
 
 def _unname(allocation: Allocation, named: str, scene: Scene) -> Allocation | float:
@@ -120,7 +168,7 @@ def _unname(allocation: Allocation, named: str, scene: Scene) -> Allocation | fl
     if scene.now_s < given_up:
         return _told(allocation, f"waiting for {named} to stop naming its address", scene.now_s + _LOOK_AGAIN_S)
     why = f"{named} did not stop naming its address within {scene.patience.release_timeout_s:g} s"
-    return _move(allocation, Event.CONFIRMED, scene, why)
+    return _confirm(allocation, scene, why)
 
 
 def _place(allocation: Allocation, scene: Scene) -> Allocation | float:
@@ -128,13 +176,15 @@ def _place(allocation: Allocation, scene: Scene) -> Allocation | float:
     found = place(allocation, scene.nodes.values(), scene.load, avoid=allocation.node)
     if not isinstance(found, Node):
         return _told(allocation, found.why, math.inf)
-    moved = _move(allocation, Event.PLACED, scene, _placed_on(found.id))
+    attached = found.id in scene.with_agent
+    moved = _move(allocation, Event.PLACED, scene, _placed_on(found.id, attached=attached))
     return replace(
         moved,
         node=found.id,
         locality=found.locality,
         generation=allocation.generation + 1,
         listening=True,
+        attached=attached,
         since_s=scene.now_s,
     )
 
@@ -145,18 +195,32 @@ def _lose(allocation: Allocation, missing_s: float, scene: Scene) -> Allocation 
         why = f"node {allocation.node} is away; it is placed elsewhere after {scene.patience.node_timeout_s:g} s"
         return _told(allocation, why, scene.now_s + left)
     moved = _move(allocation, Event.LOST, scene, f"node {allocation.node} is lost; looking for another")
-    return replace(moved, node=None, listening=False)
+    return replace(moved, node=None, listening=False, attached=False)
 
 
 def _fail(allocation: Allocation, scene: Scene, why: str) -> Allocation:
     """A failed subnet keeps its block and remembers the node, to avoid it; the listener is taken back."""
     pause = _RETRY_S[min(allocation.attempts, len(_RETRY_S) - 1)]
     moved = _move(allocation, Event.FAILED, scene, why)
-    return replace(moved, listening=False, attempts=allocation.attempts + 1, next_retry_s=scene.now_s + pause)
+    return replace(
+        moved, listening=False, attached=False, attempts=allocation.attempts + 1, next_retry_s=scene.now_s + pause
+    )
 
 
-def _placed_on(node: NodeId | None) -> str:
-    return f"placed on node {node}, which must acknowledge the listener"
+def _placed_on(node: NodeId | None, *, attached: bool) -> str:
+    return f"placed on node {node}, which must acknowledge {'the interface and ' if attached else ''}the listener"
+
+
+def _awaited(sight: Sight) -> str:
+    """Return what is not acknowledged yet, in words."""
+    interface = ["the interface (its agent does)"] if sight.has_agent and not sight.attached else []
+    return " and ".join([*interface, *([] if sight.serving else ["the listener"])])
+
+
+def _refused(allocation: Allocation, sight: Sight) -> str:
+    if sight.refusal:
+        return f"the agent of node {allocation.node} could not configure the interface: {sight.refusal}"
+    return f"node {allocation.node} rejected the listener: {sight.problem}"
 
 
 def _served_by(node: NodeId | None) -> str:

@@ -10,6 +10,7 @@ from typing import Self
 
 from xds_server.domain.addresses import read_prefix, write_address
 from xds_server.domain.names import ApplianceName, NodeId, PoolName, ServiceName, SubnetId
+from xds_server.domain.profiles import Profile
 from xds_server.domain.topology import Appliance, Locality
 
 DEFAULT_MTU = 1500
@@ -154,13 +155,17 @@ class Autoscaling:
 
 @dataclass(frozen=True, slots=True)
 class SubnetPlan:
-    """What operators configured for subnets. ``max_subnets``: per service; ``default`` stands for all others."""
+    """What operators configured for subnets. ``max_subnets``: per service; ``default`` stands for all others.
+
+    ``profiles``: what each of ``security_profiles`` lets in.
+    """
 
     pools: tuple[Pool, ...] = ()
     appliances: tuple[Appliance, ...] = ()
     security_profiles: tuple[str, ...] = ()
     max_subnets: Mapping[str, int] = field(default_factory=dict)
     autoscaling: tuple[Autoscaling, ...] = ()
+    profiles: Mapping[str, Profile] = field(default_factory=dict)
 
     def quota(self, service: str) -> int:
         """Return how many subnets a service may hold at once."""
@@ -171,6 +176,10 @@ class SubnetPlan:
         by_service = next((a for a in self.appliances if a.service == service), None)
         return by_service or next((a for a in self.appliances if a.name == service), None)
 
+    def profile(self, name: str) -> Profile:
+        """Return the security profile of that name; one that is no longer configured lets nothing in."""
+        return self.profiles.get(name, Profile(name))
+
     def pool(self, name: str | None) -> Pool | None:
         """Return the pool of that name."""
         return next((pool for pool in self.pools if pool.name == name), None)
@@ -178,11 +187,12 @@ class SubnetPlan:
 
 @dataclass(frozen=True, slots=True)
 class Allocation:
-    """One subnet's life: desired (``request``, ``release_wanted``, ``listening``) and observed (``phase``, the rest).
+    """One subnet's life: desired (``request`` to ``attached``) and observed (``phase``, the rest).
 
     Times are wall clock, in seconds. ``generation`` grows each time it is placed on a node, so that an id with its
     generation names one listener on one node for ever. ``locality``: where that node stands. ``listening``:
-    ``node`` is to serve a listener for it. ``owner``: the controller that asked for it, empty for a caller of the API.
+    ``node`` is to serve a listener for it; ``attached``: its agent has, or is to have, the interface,
+    unless it is ``detaching``. ``owner``: the controller that asked for it, empty for a caller of the API.
     """
 
     id: SubnetId
@@ -198,6 +208,8 @@ class Allocation:
     generation: int = 0
     release_wanted: bool = False
     listening: bool = False
+    attached: bool = False
+    detaching: bool = False
     next_retry_s: float | None = None
     attempts: int = 0
     notes: tuple[str, ...] = field(default=())

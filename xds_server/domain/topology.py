@@ -71,10 +71,12 @@ class Service:
 
 
 class NodeKind(StrEnum):
-    """What an Envoy is for."""
+    """What an xDS client is for."""
 
     SIDECAR = "sidecar"
     FRONT_END = "front-end"
+    AGENT = "agent"
+    """No Envoy: what configures the interfaces of the front-end node of the same id."""
 
 
 class Dialect(StrEnum):
@@ -86,7 +88,10 @@ class Dialect(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """An xDS client as it introduced itself (docs/surface.md, node metadata). ``telemetry``: host:port or empty."""
+    """An xDS client as it introduced itself (docs/surface.md, node metadata). ``telemetry``: host:port or empty.
+
+    ``has_agent``: a front-end node whose interfaces an agent configures, so that nothing is served without it.
+    """
 
     id: NodeId
     kind: NodeKind = NodeKind.SIDECAR
@@ -97,12 +102,16 @@ class Node:
     appliance: ApplianceName | None = None
     telemetry: str = ""
     user_agent: str = ""
+    has_agent: bool = False
 
     @property
     def group(self) -> NodeGroup:
-        """All nodes that get the same bytes: by dialect, network, locality and listen address; a front-end is alone."""
-        if self.kind is NodeKind.FRONT_END:
-            return NodeGroup(f"front-end/{self.id}")
+        """All nodes that get the same bytes: by dialect, network, locality and listen address.
+
+        A front-end is alone, and so is its agent.
+        """
+        if self.kind is not NodeKind.SIDECAR:
+            return NodeGroup(f"{self.kind}/{self.id}")
         place = f"{self.locality.region}/{self.locality.zone}"
         return NodeGroup(f"{self.dialect}/{self.virtual_network}/{place}/{self.listen_address}")
 

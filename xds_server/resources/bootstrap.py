@@ -87,7 +87,13 @@ def as_yaml(document: Json) -> str:
 
 def node_json(node: Node) -> Json:
     """Return Envoy's ``node``: our facts in its metadata, under one key (CONTRACTS.md)."""
-    ours = {"kind": str(node.kind), "virtual_network": str(node.virtual_network), "listen_address": node.listen_address}
+    ours: Json = {
+        "kind": str(node.kind),
+        "virtual_network": str(node.virtual_network),
+        "listen_address": node.listen_address,
+    }
+    if node.has_agent:
+        ours["agent"] = True
     if node.appliance is not None:
         ours["appliance"] = str(node.appliance)
     if node.telemetry:

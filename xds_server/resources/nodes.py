@@ -50,6 +50,7 @@ def _node(message: Any, ours: dict[str, str]) -> Node:
         listen_address=listen_address,
         appliance=ApplianceName(ours["appliance"]) if ours.get("appliance") else None,
         telemetry=telemetry,
+        has_agent=_has_agent(message),
         user_agent=_user_agent(message),
     )
 
@@ -70,6 +71,15 @@ def _metadata(message: Any) -> dict[str, str]:
             raise InvalidNode(f"metadata {METADATA}.{key} is no text; put it in quotes")
         found[key] = value.string_value
     return found
+
+
+def _has_agent(message: Any) -> bool:
+    ours = message.metadata.fields[METADATA].struct_value.fields if METADATA in message.metadata.fields else {}
+    if "agent" not in ours or ours["agent"].WhichOneof("kind") == "null_value":
+        return False
+    if ours["agent"].WhichOneof("kind") != "bool_value":
+        raise InvalidNode(f"metadata {METADATA}.agent is neither true nor false; write one of them without quotes")
+    return bool(ours["agent"].bool_value)
 
 
 def _kind(text: str) -> NodeKind:

@@ -10,11 +10,12 @@ from typing import Any, Final
 
 from xds_server.domain.names import ServiceName
 from xds_server.domain.resource import Resource
-from xds_server.domain.subnets import Allocation
+from xds_server.domain.subnets import Allocation, SubnetPlan
 from xds_server.domain.topology import Appliance, Dialect, Node, Service
 from xds_server.domain.weights import WeightTable
 from xds_server.resources.clusters import appliance_cluster, service_cluster
 from xds_server.resources.endpoints import load_assignment
+from xds_server.resources.interfaces import network_interface
 from xds_server.resources.listeners import api_listener, service_listener, subnet_listener
 from xds_server.resources.refusals import Refused
 from xds_server.resources.routes import appliance_routes, service_routes
@@ -67,8 +68,14 @@ class Translator:
         if node.virtual_network in service.virtual_networks:
             self._service(Rendering(), node.dialect, service, table)
 
-    def front_end(self, node: Node, appliance: Appliance, allocations: Iterable[Allocation]) -> Rendering:
-        """Return what a front-end node gets: a listener per allocation that is its to serve, and where they lead."""
+    def front_end(
+        self, node: Node, appliance: Appliance, allocations: Iterable[Allocation], plan: SubnetPlan
+    ) -> Rendering:
+        """Return what a front-end node gets: a listener per allocation that is its to serve, and where they lead.
+
+        With the interfaces that its agent gets: a node may hear both on one stream.
+        """
+        allocations = tuple(allocations)
         rendering, name = Rendering(), appliance.name
         if not self._add(rendering, (name,), appliance_cluster, appliance):
             return rendering
@@ -76,6 +83,16 @@ class Translator:
         for allocation in sorted(allocations, key=lambda allocation: allocation.id):
             if allocation.listening and allocation.node == node.id and allocation.appliance == name:
                 self._add(rendering, (allocation.id,), subnet_listener, appliance, allocation)
+        rendering.resources.extend(self.agent(node, allocations, plan).resources)
+        return rendering
+
+    def agent(self, node: Node, allocations: Iterable[Allocation], plan: SubnetPlan) -> Rendering:
+        """Return what a front-end node's agent gets: an interface per allocation that is attached there."""
+        rendering = Rendering()
+        for allocation in sorted(allocations, key=lambda allocation: allocation.id):
+            if allocation.attached and not allocation.detaching and allocation.node == node.id:
+                pool, profile = plan.pool(allocation.pool), plan.profile(allocation.request.security_profile)
+                self._add(rendering, (allocation.id,), network_interface, allocation, pool, profile)
         return rendering
 
     def _service(self, rendering: Rendering, dialect: Dialect, service: Service, table: WeightTable | None) -> bool:

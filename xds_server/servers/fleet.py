@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from xds_server.domain.names import NodeId, ServiceName
-from xds_server.domain.resource import LDS
+from xds_server.domain.resource import INTERFACE, LDS, ResourceType
 from xds_server.domain.subnets import Allocation, SubnetPlan
 from xds_server.domain.topology import DEFAULT_NETWORK, Node, NodeKind, Service
+from xds_server.resources.interfaces import network_interface
 from xds_server.resources.listeners import listener_name
 from xds_server.resources.nodes import InvalidNode, node_of
 from xds_server.servers.node_status import NOT_REQUESTED, TypeStatus
@@ -31,10 +32,12 @@ class Fleet:
 
     def __init__(self, services: Watchable[Mapping[ServiceName, Service]], plan: Watchable[SubnetPlan]) -> None:
         self.connected: Watchable[Mapping[NodeId, Node]] = Watchable({})
+        self.agents: Watchable[Mapping[NodeId, Node]] = Watchable({})
         self.changed: Watchable[int] = Watchable(0)
         self._services = services
         self._plan = plan
         self._met: OrderedDict[NodeId, Node] = OrderedDict()
+        self._with_agent: OrderedDict[NodeId, None] = OrderedDict()
         self._ads: Serving | None = None
         self._seen = (-1, -1)
 
@@ -54,6 +57,9 @@ class Fleet:
         except InvalidNode as error:
             raise PermissionError(str(error)) from error
         self._admit(node)
+        if node.kind is NodeKind.AGENT:
+            self.agents.set({**self.agents.value, node.id: node})
+            return node.group
         self._met[node.id] = node
         self._met.move_to_end(node.id)
         while len(self._met) > _REMEMBERED:
@@ -63,6 +69,8 @@ class Fleet:
         return node.group
 
     def _admit(self, node: Node) -> None:
+        if node.kind is NodeKind.AGENT:
+            return
         if node.kind is NodeKind.FRONT_END:
             known = [str(appliance.name) for appliance in self._plan.value.appliances]
             if node.appliance not in known:
@@ -88,10 +96,13 @@ class Fleet:
         self.changed.set(self.changed.value + 1)
 
     def _forget_the_absent(self) -> None:
-        present = {id_: node for id_, node in self._met.items() if self._server.present(id_)}
+        present = {id_: node for id_, node in self._met.items() if self._server.present(id_, node.group)}
         self._met = OrderedDict(present)
         if present != self.connected.value:
             self.connected.set(present)
+        agents = {id_: node for id_, node in self.agents.value.items() if self._server.present(id_, node.group)}
+        if agents != self.agents.value:
+            self.agents.set(agents)
 
     # ---- what the subnet controllers ask (controllers.front_ends.FrontEnds)
     def nodes(self) -> Mapping[NodeId, Node]:
@@ -115,9 +126,44 @@ class Fleet:
         status = self._listeners(allocation.node)
         return status.error if status.state == "NACKED" else ""
 
+    def has_agent(self, node: NodeId) -> bool:
+        """Return whether an agent configures a node's interfaces: its Envoy says so, or one was ever here."""
+        if self._server.hears(node, INTERFACE):
+            self._with_agent[node] = None
+            while len(self._with_agent) > _REMEMBERED:
+                self._with_agent.popitem(last=False)
+        described = self.connected.value.get(node)
+        return node in self._with_agent or (described is not None and described.has_agent)
+
+    def attached(self, allocation: Allocation) -> bool:
+        """Return whether its node's agent has configured this allocation's interface, as acknowledged."""
+        if allocation.node is None:
+            return False
+        plan = self._plan.value
+        pool, profile = plan.pool(allocation.pool), plan.profile(allocation.request.security_profile)
+        wanted = network_interface(allocation, pool, profile).version  # a hash of all of it, the generation too
+        return self._server.acked(allocation.node, INTERFACE, allocation.id) == wanted
+
+    def detached(self, allocation: Allocation) -> bool:
+        """Return whether its node's agent acknowledged a picture without this allocation's interface."""
+        if allocation.node is None:
+            return True
+        heard = self._types(allocation.node, INTERFACE).state == "SYNCED"
+        return heard and self._server.acked(allocation.node, INTERFACE, allocation.id) is None
+
+    def refusal(self, allocation: Allocation) -> str:
+        """Return the kernel's words if its node's agent could not configure this allocation's interface, else ''."""
+        if allocation.node is None or self.attached(allocation):
+            return ""
+        status = self._types(allocation.node, INTERFACE)
+        return status.error if status.state == "NACKED" and allocation.id in status.error else ""
+
     def _acked(self, node: NodeId, allocation: Allocation) -> str | None:
         return self._server.acked(node, LDS, listener_name(allocation))
 
     def _listeners(self, node: NodeId) -> TypeStatus:
+        return self._types(node, LDS)
+
+    def _types(self, node: NodeId, kind: ResourceType) -> TypeStatus:
         status = self._server.nodes().get(node)
-        return status.types.get(LDS.short, NOT_REQUESTED) if status and status.connected else NOT_REQUESTED
+        return status.types.get(kind.short, NOT_REQUESTED) if status and status.connected else NOT_REQUESTED

@@ -9,6 +9,7 @@ from typing import Final, Generic, Literal, Protocol, TypeVar
 
 from xds_server import metrics
 from xds_server.domain.resource import INTERFACE, TYPES, ResourceType
+from xds_server.domain.topology import NodeKind
 from xds_server.xds.subscription import Subscription
 
 State = Literal["NOT_REQUESTED", "PENDING", "SYNCED", "NACKED"]
@@ -115,7 +116,8 @@ class Nodes(Generic[S]):
         entry = self._entries.get(stream.node_id)
         if entry is None or not entry.streams:
             entry = self._entries[stream.node_id] = _Entry(stream.group, stream.user_agent, self._now())
-        entry.group, entry.user_agent = stream.group, stream.user_agent
+        if not stream.group.startswith(f"{NodeKind.AGENT}/"):  # a node is what its Envoy says, not what its agent is
+            entry.group, entry.user_agent = stream.group, stream.user_agent
         entry.streams.append(stream)
 
     def leave(self, stream: S) -> None:

@@ -37,8 +37,12 @@ class Serving(Protocol):
         """Return the version of a resource that a connected node is known to run, or None."""
         ...
 
-    def present(self, node_id: str) -> bool:
-        """Return whether a node has a stream open; cheap, unlike ``nodes``."""
+    def present(self, node_id: str, group: str) -> bool:
+        """Return whether a node of a group has a stream open; cheap, unlike ``nodes``."""
+        ...
+
+    def hears(self, node_id: str, kind: ResourceType) -> bool:
+        """Return whether a node subscribed to something of a type; cheap, unlike ``nodes``."""
         ...
 
     def settled(self, kind: ResourceType) -> bool:

@@ -24,6 +24,7 @@ class _House:
             allocations=Watchable({}),
             plan=Watchable(SubnetPlan(())),
             nodes=self.nodes,
+            agents=Watchable({}),
             cache=self.cache,
             clock=self.clock,
         )
@@ -75,6 +76,7 @@ async def test_others_run_between_two_services():
         allocations=Watchable({}),
         plan=Watchable(SubnetPlan(())),
         nodes=Watchable({node.id: node}),
+        agents=Watchable({}),
         cache=cache,
         clock=clock,
     )

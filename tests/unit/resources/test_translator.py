@@ -8,7 +8,7 @@ import numpy as np
 from xds_server.domain.names import ApplianceName, EndpointId, NodeId, ServiceName, SubnetId, VirtualNetwork
 from xds_server.domain.policy import Policy
 from xds_server.domain.resource import CDS, EDS, LDS, RDS, TYPES
-from xds_server.domain.subnets import Allocation, Block, Phase, SubnetRequest
+from xds_server.domain.subnets import Allocation, Block, Phase, SubnetPlan, SubnetRequest
 from xds_server.domain.topology import Appliance, Dialect, Endpoint, Node, NodeKind, Service, Upstream
 from xds_server.domain.weights import WeightTable
 from xds_server.resources.listeners import listener_name
@@ -56,7 +56,7 @@ def test_all_that_is_made_is_valid():
     made = [
         *translator.sidecar(SIDECAR, [CHECKOUT, CART], {CHECKOUT.name: table(1, 0)}).resources,
         *translator.sidecar(replace(SIDECAR, dialect=Dialect.GRPC), [CHECKOUT, CART], {}).resources,
-        *translator.front_end(FRONT_END, NAT, [allocation("s-1")]).resources,
+        *translator.front_end(FRONT_END, NAT, [allocation("s-1")], SubnetPlan()).resources,
     ]
     assert len(made) == 8 + 9 + 3
     for resource in made:
@@ -141,7 +141,7 @@ def test_a_front_end_serves_its_own_subnets():
         allocation("s-3", node=NodeId("f2")),
         allocation("s-4", appliance=ApplianceName("vpn")),
     ]
-    made = Translator().front_end(FRONT_END, NAT, [mine, *others])
+    made = Translator().front_end(FRONT_END, NAT, [mine, *others], SubnetPlan())
     assert names(made) == {("CDS", "appliance/nat"), ("RDS", "appliance/nat"), ("LDS", listener_name(mine))}
     assert listener_name(mine) != listener_name(moved)
 
@@ -149,7 +149,7 @@ def test_a_front_end_serves_its_own_subnets():
 def test_a_listener_stands_on_the_subnets_own_address():
     """The first usable address after the gateway, of every block, whether or not the machine has it yet."""
     blocks = (Block.parse("10.77.0.0/29"), Block.parse("fd00:77::10/124"))
-    made = Translator().front_end(FRONT_END, NAT, [allocation("s-1", blocks=blocks)])
+    made = Translator().front_end(FRONT_END, NAT, [allocation("s-1", blocks=blocks)], SubnetPlan())
     resource = next(r for r in made.resources if r.type_url == LDS.url)
     listener = decoded(resource.type_url, resource.body)
     places = [listener.address, *(more.address for more in listener.additional_addresses)]
@@ -162,8 +162,8 @@ def test_a_listener_stands_on_the_subnets_own_address():
 
 def test_a_subnet_without_a_block_and_an_appliance_without_upstream_are_told():
     """Neither makes half a picture."""
-    made = Translator().front_end(FRONT_END, NAT, [allocation("s-1", blocks=())])
+    made = Translator().front_end(FRONT_END, NAT, [allocation("s-1", blocks=())], SubnetPlan())
     assert "s-1" in made.refusals
-    none = Translator().front_end(FRONT_END, replace(NAT, upstream=()), [allocation("s-1")])
+    none = Translator().front_end(FRONT_END, replace(NAT, upstream=()), [allocation("s-1")], SubnetPlan())
     assert none.resources == []
     assert "has no upstream" in none.refusals["nat"]
