@@ -28,8 +28,8 @@ MARKED: Final = 1.4
 ARRIVED: Final = 1.1
 """A share this near to its goal has arrived."""
 PICKS: Final = 3.0
-"""Picks per endpoint that each Envoy should make between pushes: each restarts its schedule (docs/envoy.md §2). Ten
-were asked for at first: what waiting for them costs is more than what it saves (docs/decisions/0008-haste-and-trust.md)."""
+"""Picks per endpoint that each Envoy should make between pushes: each restarts its schedule (docs/envoy.md §2). Waiting
+for ten cost more than it saved (docs/decisions/0008-haste-and-trust.md)."""
 LONGEST_SPACING: Final = 30.0
 """Ticks after which even a service without traffic may get new weights."""
 ROUNDING: Final = 2e-3

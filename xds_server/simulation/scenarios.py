@@ -64,7 +64,7 @@ class Story:
     rate: tuple[tuple[float, float], ...] = ((0.0, 1.0),)
 
     def requests(self, seed: int) -> Requests:
-        """Draw Poisson arrivals, lognormal work, and Envoys of unlike shares (the busiest sends four times what the least does)."""
+        """Draw Poisson arrivals, lognormal work, and Envoys of unlike shares (from 4 down to 1)."""
         rng = np.random.default_rng(seed)
         grid = np.array([*(s for s, _ in self.rate), self.span.end_s])
         factor = np.array([*(f for _, f in self.rate), self.rate[-1][1]])
