@@ -124,7 +124,7 @@ async def running(settings: Settings, set_level: Callable[[str], str]) -> AsyncI
         try:
             tls = facts.tls(settings)
             http = _http(plane, admin, smart, lambda: not_ready(controllers, _NEEDED), tls)
-            await plane.ads.start(settings.listen.xds, tls.grpc("xds"))
+            await plane.open(tls)
             stack.push_async_callback(plane.ads.stop)
             sam = sam_service(plane.subnet_desk)
             gated = serve_admin(admin, settings.listen.admin, sam, credentials=tls.grpc("admin"), gate=plane.gate)

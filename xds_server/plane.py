@@ -38,12 +38,15 @@ from xds_server.domain.weights import WeightTable
 from xds_server.ports import Clock, Store, Unavailable
 from xds_server.servers.admin_picture import Picture
 from xds_server.servers.ads import AdsServer, Clocks
+from xds_server.servers.certificates import Tls
 from xds_server.servers.convergence import ConvergenceView
 from xds_server.servers.csds import ClientStatus
 from xds_server.servers.fleet import Fleet
 from xds_server.servers.gate import Gate
 from xds_server.servers.lrs import LoadReporting
+from xds_server.servers.serving import Serving
 from xds_server.servers.subnet_desk import SubnetDesk
+from xds_server.servers.workers.front import Front
 from xds_server.state.cache import GroupCache
 from xds_server.state.history import History
 from xds_server.state.ledger import Ledger
@@ -71,15 +74,39 @@ class ControlPlane:
         self.fleet = Fleet(self.configured.services, self.configured.plan)
         self.gate = Gate(self.configured.access)
         self.load_reports = LoadReporting(self.gate.admit_node, clock.wall)
-        self.ads = AdsServer(
+        self._serving = self._one_process() if settings.workers == 1 else self._workers()
+        self.ads: Serving = self._serving
+        self.fleet.attach(self.ads)
+
+    def _one_process(self) -> AdsServer:
+        made: AdsServer = AdsServer(
             self.cache,
             group_of=self.gate.before(self.fleet.group_of),
-            clocks=Clocks(clock.now, clock.wall),
-            limits=facts.limits(settings),
-            more=(self.load_reports.handler(), ClientStatus(lambda: self.ads, self.cache).handler()),
+            clocks=Clocks(self.clock.now, self.clock.wall),
+            limits=facts.limits(self.settings),
+            more=(self.load_reports.handler(), ClientStatus(lambda: made, self.cache).handler()),
             gate=self.gate,
         )
-        self.fleet.attach(self.ads)
+        return made
+
+    def _workers(self) -> Front:
+        return Front(
+            self.cache,
+            count=self.settings.workers,
+            group_of=self.fleet.group_of,
+            clocks=Clocks(self.clock.now, self.clock.wall),
+            limits=facts.limits(self.settings),
+            access=self.configured.access,
+            take_load=self.load_reports.keep,
+        )
+
+    async def open(self, tls: Tls) -> None:
+        """Open the xDS port. Raises OSError, CannotListen."""
+        address = self.settings.listen.xds
+        if isinstance(self._serving, Front):
+            await self._serving.start(address, tls.paths("xds"))
+        else:
+            await self._serving.start(address, tls.grpc("xds"))
 
     async def compose(self) -> None:
         """Read what is durable, then put everybody in place, before anybody watches."""

@@ -4,7 +4,10 @@ No xDS server on this library can be cheaper. It parses nothing: a stream's firs
 that holds the type of endpoints gets all assignments, every other is read and dropped.
 """
 
+import argparse
 import asyncio
+import os
+import subprocess
 import sys
 from typing import Any
 
@@ -14,7 +17,7 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import Message
 from grpc import aio
 
-from tests.benchmarks.picture import arguments, assignment, cluster, stamp
+from tests.benchmarks.picture import arguments, assignment, cluster, next_beat, stamp
 from xds_server.domain.resource import CDS, EDS, ResourceType
 from xds_server.servers.garbage import collect_rarely
 
@@ -84,6 +87,7 @@ async def main() -> None:
     )
     collect_rarely()  # what helps us helps the floor
     options = [("grpc.server.max_pending_requests", 1 << 20), ("grpc.server.max_pending_requests_hard_limit", 1 << 20)]
+    options += [("grpc.so_reuseport", int(args.processes > 1 or args.port > 0))]
     options += [("grpc.max_receive_message_length", 32 << 20), ("grpc.max_send_message_length", -1)]
     server = aio.server(options=options)
     method = ("Delta" if delta else "Stream") + "AggregatedResources"
@@ -91,15 +95,28 @@ async def main() -> None:
     server.add_generic_rpc_handlers(
         [grpc.method_handlers_generic_handler("envoy.service.discovery.v3.AggregatedDiscoveryService", handler)]
     )
-    port = server.add_insecure_port("127.0.0.1:0")
+    port = server.add_insecure_port(f"127.0.0.1:{args.port}")
     await server.start()
+    others = [beside(args, port) for _ in range(args.processes - 1)]
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
-    weight = 1
-    while True:
-        await asyncio.sleep(args.beat)
+    weight, parent = 1, os.getppid()
+    while os.getppid() == parent:
+        at = await next_beat(args.beat) if others or args.port else 0
+        if not at:
+            await asyncio.sleep(args.beat)
         weight = weight % 999 + 1
-        floor.next(ready_made(EDS, [assignment(0, args.endpoints, weight)], stamp(), delta=delta))
+        floor.next(ready_made(EDS, [assignment(0, args.endpoints, weight)], stamp(at), delta=delta))
+
+
+def beside(args: argparse.Namespace, port: int) -> subprocess.Popen[str]:
+    """Start another floor on the same port; return it once it listens. It ends within a beat of us."""
+    program = [sys.executable, "-m", "tests.benchmarks.floor", "--mode", args.mode, "--names", str(args.names)]
+    options = ["--beat", str(args.beat), "--port", str(port)]
+    other = subprocess.Popen([*program, *options], stdout=subprocess.PIPE, text=True)
+    assert other.stdout is not None
+    other.stdout.readline()
+    return other
 
 
 if __name__ == "__main__":

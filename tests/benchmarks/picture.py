@@ -1,6 +1,8 @@
 """The picture that the xDS benchmarks serve: clusters of endpoints, of which one assignment changes at every beat."""
 
 import argparse
+import asyncio
+import math
 import time
 
 from envoy.config.cluster.v3 import cluster_pb2
@@ -16,7 +18,19 @@ def arguments(doc: str) -> argparse.Namespace:
     parser.add_argument("--endpoints", type=int, default=100, help="endpoints of each")
     parser.add_argument("--mode", choices=("sotw", "delta"), default="sotw")
     parser.add_argument("--beat", type=float, default=BEAT_S, help="seconds between changes")
+    parser.add_argument("--port", type=int, default=0, help="shared with others; 0: any")
+    parser.add_argument("--processes", type=int, default=1, help="that listen on one port")
     return parser.parse_args()
+
+
+async def next_beat(beat: float) -> int:
+    """Wait for the next multiple of ``beat`` seconds on the wall clock; return that moment in ns.
+
+    Processes that share a port change the same thing at the same moment, under the same version: one push.
+    """
+    due = (math.floor(time.time() / beat) + 1) * beat
+    await asyncio.sleep(due - time.time())
+    return round(due * 1e9)
 
 
 def name_of(index: int) -> str:
@@ -43,6 +57,6 @@ def assignment(index: int, endpoints: int, weight: int = 1000) -> endpoint_pb2.C
     return made
 
 
-def stamp() -> str:
-    """Return the version that lets xdsload tell how long a push took."""
-    return f"@ts={time.time_ns():019d}"
+def stamp(at: int | None = None) -> str:
+    """Return the version that lets xdsload tell how long a push took; ``at``: when it was due, in ns."""
+    return f"@ts={at or time.time_ns():019d}"

@@ -45,6 +45,9 @@ def serve(
         str | None, typer.Option(help="Listen here for the SAM API and metrics.", show_default=False)
     ] = None,
     insecure: Annotated[bool, typer.Option(help="Allow addresses that others can reach, without TLS.")] = False,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that share the xDS port; 1 without.", show_default=False)
+    ] = None,
     log_level: Annotated[Literal["debug", "info", "warning", "error"], typer.Option(help="What is logged.")] = "info",
     log_format: Annotated[Literal["text", "json"] | None, typer.Option(help="Text when a person watches.")] = None,
 ) -> None:
@@ -52,7 +55,7 @@ def serve(
 
     Example: xds-server serve -c config.yaml --log-level debug
     """
-    flags = _flags({"xds": xds, "admin": admin, "http": http}, insecure=insecure)
+    flags = _flags({"xds": xds, "admin": admin, "http": http}, insecure=insecure, workers=workers)
     settings = _load(config, flags)
     from xds_server import app as composition
     from xds_server.cli.logs import configure, set_level
@@ -99,8 +102,10 @@ def version() -> None:
     typer.echo(__version__)
 
 
-def _flags(listen: dict[str, str | None], *, insecure: bool) -> dict[str, object]:
+def _flags(listen: dict[str, str | None], *, insecure: bool, workers: int | None = None) -> dict[str, object]:
     flags: dict[str, object] = {"insecure": True} if insecure else {}
+    if workers is not None:
+        flags["workers"] = workers
     given = {name: address for name, address in listen.items() if address}
     return flags | ({"listen": given} if given else {})
 

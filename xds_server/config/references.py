@@ -32,6 +32,14 @@ def exposed(settings: Settings) -> list[Fault]:
     ]
 
 
+def shared(settings: Settings) -> list[Fault]:
+    """Return what several workers cannot share: a Unix socket has one listener."""
+    if settings.workers > 1 and settings.listen.xds.startswith("unix:"):
+        text = f"{settings.workers} workers cannot share {settings.listen.xds}; listen on ADDRESS:PORT, or workers: 1"
+        return [(("workers",), text)]
+    return []
+
+
 def is_loopback(address: str) -> bool:
     """Return whether ``ADDRESS:PORT`` is reachable from this machine only."""
     return bool(read_address(address.rpartition(":")[0].strip("[]")).is_loopback())

@@ -84,6 +84,7 @@ class Settings(BaseSettings):
 
     listen: ListenPart = ListenPart()
     insecure: bool = False
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
     tls: TlsPart | None = None
     roles: Roles = Field(default_factory=dict)
     store: Annotated[str, Field(pattern=r"^sqlite:///.+")] = "sqlite:///var/xds-server.db"

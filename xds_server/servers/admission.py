@@ -8,6 +8,7 @@ import asyncio
 import os
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 import structlog
@@ -29,8 +30,18 @@ GroupOf = Callable[[Any], str | None]
 
 def rate_per_s(limits: Limits) -> float:
     """Return how many streams a second this process lets in, or sends away; 0: all at once."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return limits.admissions_per_core_s * min(cores, _CORES_OF_A_LOOP)
+    return limits.admissions_per_core_s * min(_cores(), _CORES_OF_A_LOOP)
+
+
+def share(limits: Limits, processes: int) -> Limits:
+    """Return the limits of each of several processes, such that all together let in what this machine's cores allow."""
+    used = min(_cores(), processes * _CORES_OF_A_LOOP) / processes
+    rate = limits.admissions_per_core_s * used / min(_cores(), _CORES_OF_A_LOOP)
+    return replace(limits, admissions_per_core_s=rate)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Pace:
@@ -108,10 +119,7 @@ class Door:
         """Wait for a turn; whoever came in must ``leave``. Raises Refused: too many streams, or closed."""
         if self._closed is not None:
             raise self._closed()
-        if self._inside >= self._limits.max_streams:
-            raise _refused(
-                "streams", "RESOURCE_EXHAUSTED", f"this server has {self._inside} streams already (limit max_streams)"
-            )
+        self.count(self._inside)
         self._inside += 1
         try:
             await self._pace.turn()
@@ -120,6 +128,12 @@ class Door:
             raise
         finally:
             metrics.ADMISSION_WAITING.set(self._pace.waiting)
+
+    def count(self, inside: int) -> None:
+        """Raise Refused if so many streams are as many as there may be."""
+        if inside >= self._limits.max_streams:
+            text = f"this server has {inside} streams already (limit max_streams)"
+            raise _refused("streams", "RESOURCE_EXHAUSTED", text)
 
     def leave(self) -> None:
         """A stream that came in ends."""

@@ -52,7 +52,7 @@ class AdsServer:
     """Serves a cache.
 
     ``observations`` counts what clients said (answers, coming, going): wait for more, then look. ``attendance`` counts
-    coming and going alone.
+    coming and going alone. ``shared``: other processes serve the same groups on the same port.
     """
 
     def __init__(
@@ -64,6 +64,7 @@ class AdsServer:
         limits: Limits | None = None,
         more: Iterable[grpc.GenericRpcHandler] = (),
         gate: aio.ServerInterceptor | None = None,
+        shared: bool = False,
     ) -> None:
         self.now = clocks.now
         self.limits = limits or Limits()
@@ -71,6 +72,7 @@ class AdsServer:
         self.attendance: Watchable[int] = Watchable(0)
         self.port = 0
         self._cache = cache
+        self._shared = shared
         self._more = tuple(more)
         self._gates = (gate,) if gate is not None else ()
         self._nodes: Nodes[Stream] = Nodes(clocks.now, clocks.wall)
@@ -84,14 +86,9 @@ class AdsServer:
 
     # ---- life
 
-    async def start(
-        self, listen: str, credentials: grpc.ServerCredentials | None = None, *, shared: bool = False
-    ) -> int:
-        """Open the port (``host:port``, 0 for any, or ``unix:PATH``) and serve; return it. Raises OSError.
-
-        ``shared``: other processes listen on the same port.
-        """
-        server = aio.server(interceptors=self._gates, options=options(self.limits, shared=shared))
+    async def start(self, listen: str, credentials: grpc.ServerCredentials | None = None) -> int:
+        """Open the port (``host:port``, 0 for any, or ``unix:PATH``) and serve; return it. Raises OSError."""
+        server = aio.server(interceptors=self._gates, options=options(self.limits, shared=self._shared))
         beside = (Counted(one, self._door) for one in self._more)
         server.add_generic_rpc_handlers((*handlers(self._stream, self._fetch), *beside))
         try:
@@ -194,7 +191,7 @@ class AdsServer:
     def _group(self, name: str) -> GroupWatch:
         found = self._groups.get(name)
         if found is None:
-            found = self._groups[name] = GroupWatch(self._cache.picture(name), self.now)
+            found = self._groups[name] = GroupWatch(self._cache.picture(name), self.now, shared=self._shared)
         return found
 
     def session(self, group: GroupWatch, *, delta: bool) -> Session:

@@ -46,10 +46,13 @@ class _Loaded:
 
 
 class Certificates:
-    """What TLS servers serve with. Every client needs a certificate of ``client_ca``. Raises UnusableCertificates."""
+    """What TLS servers serve with, from ``paths``. Every client needs a certificate of ``client_ca``.
+
+    Raises UnusableCertificates.
+    """
 
     def __init__(self, paths: Paths) -> None:
-        self._paths = paths
+        self.paths = paths
         self._seen = self._signature()
         self._refused: object = None
         self._loaded = _load(paths)
@@ -80,7 +83,7 @@ class Certificates:
         def choose(connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
             connection.context = self._latest().context
 
-        door = _context(self._paths)
+        door = _context(self.paths)
         door.sni_callback = choose
         return door
 
@@ -88,8 +91,8 @@ class Certificates:
         seen = self._signature()
         if seen not in (self._seen, self._refused):
             try:
-                self._loaded, self._seen = _load(self._paths), seen
-                _log.info("certificates read anew", certificate=str(self._paths.certificate))
+                self._loaded, self._seen = _load(self.paths), seen
+                _log.info("certificates read anew", certificate=str(self.paths.certificate))
             except UnusableCertificates as error:
                 self._refused = seen
                 _log.error("the new certificates are refused; the last good ones stay", why=str(error))
@@ -98,7 +101,7 @@ class Certificates:
     def _signature(self) -> object:
         """Return what changes when a file does; links are followed, so that swapped directories count."""
         try:
-            found = [path.stat() for path in self._paths]
+            found = [path.stat() for path in self.paths]
         except OSError as error:
             return str(error)
         return tuple((s.st_mtime_ns, s.st_ino, s.st_size) for s in found)
@@ -114,6 +117,10 @@ class Tls:
     def grpc(self, port: str) -> grpc.ServerCredentials | None:
         """Return the credentials of a gRPC port, None where it is plaintext."""
         return self._certificates.grpc_credentials() if self._certificates and port in self._ports else None
+
+    def paths(self, port: str) -> Paths | None:
+        """Return the files of a port, for another process to serve with; None where it is plaintext."""
+        return self._certificates.paths if self._certificates and port in self._ports else None
 
     def http(self, port: str) -> ssl.SSLContext | None:
         """Return the context of an HTTP port, None where it is plaintext."""

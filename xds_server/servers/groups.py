@@ -9,7 +9,7 @@ from typing import Protocol
 from xds_server import metrics
 from xds_server.domain.resource import TYPES, ResourceType
 from xds_server.state.cache import Picture, TypeShelf
-from xds_server.xds.quarantine import Quarantine
+from xds_server.xds.quarantine import News, Quarantine
 
 
 class Watcher(Protocol):
@@ -23,9 +23,10 @@ class Watcher(Protocol):
 class TypeWatch:
     """One type of one group: shelf, quarantine, streams that subscribed, and those a change has not reached yet."""
 
-    def __init__(self, shelf: TypeShelf, now: Callable[[], float]) -> None:
+    def __init__(self, shelf: TypeShelf, now: Callable[[], float], *, shared: bool) -> None:
         self.shelf = shelf
         self.quarantine = Quarantine(shelf)
+        self.quarantine.news = News() if shared else None
         self.pair = (shelf, self.quarantine)
         self.streams: set[Watcher] = set()
         self.behind: set[Watcher] = set()
@@ -79,19 +80,20 @@ class TypeWatch:
 
 
 class GroupWatch:
-    """All types of one group."""
+    """All types of one group. ``shared``: other processes hold quarantines of the same shelves."""
 
-    def __init__(self, picture: Picture, now: Callable[[], float]) -> None:
+    def __init__(self, picture: Picture, now: Callable[[], float], *, shared: bool = False) -> None:
         self.picture = picture
         self.types: dict[str, TypeWatch] = {}
         self.open_streams = 0
         self._now = now
+        self._shared = shared
 
     def watch(self, kind: ResourceType) -> TypeWatch:
         """Return the watch of a type."""
         found = self.types.get(kind.url)
         if found is None:
-            found = self.types[kind.url] = TypeWatch(self.picture.shelf(kind), self._now)
+            found = self.types[kind.url] = TypeWatch(self.picture.shelf(kind), self._now, shared=self._shared)
         return found
 
     def look(self, kind: ResourceType) -> tuple[TypeShelf, Quarantine]:

@@ -35,6 +35,26 @@ def listen(address: str, *, insecure: bool = False) -> socket.socket:
     return sock
 
 
+def hold(address: str) -> tuple[socket.socket, str]:
+    """Keep a port for several processes that listen on it (SO_REUSEPORT); return who keeps it, and the whole address.
+
+    The socket never listens, so that no connection comes to it; port 0 takes a free one. Raises CannotListen, also if
+    somebody listens there who would share.
+    """
+    host, port = _split(address)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with told_plainly(address), contextlib.ExitStack() as undo:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+            port = int(probe.getsockname()[1])
+        keeper = undo.enter_context(socket.socket(family, socket.SOCK_STREAM))
+        keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        keeper.bind((host, port))
+        undo.pop_all()
+    return keeper, f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def _split(address: str) -> tuple[str, int]:
     host, _, port = address.rpartition(":")
     try:

@@ -70,10 +70,19 @@ class LoadReporting:
         return node
 
     async def _take(self, node: NodeId, request: Any, context: Any) -> None:
-        endpoints = await _loads(request)
-        if len(endpoints) > _MOST_REPORTED:
-            text = f"{len(endpoints)} endpoints in one report; at most {_MOST_REPORTED} are taken"
+        reported = sum(
+            len(locality.upstream_endpoint_stats)
+            for cluster in request.cluster_stats
+            for locality in cluster.upstream_locality_stats
+        )
+        if reported > _MOST_REPORTED:
+            text = f"{reported} endpoints in one report; at most {_MOST_REPORTED} are taken"
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
+        await self.keep(node, request)
+
+    async def keep(self, node: NodeId, request: Any) -> None:
+        """Remember a node's report, a ``LoadStatsRequest`` with clusters."""
+        endpoints = await _loads(request)
         interval_s = max(stats.load_report_interval.ToNanoseconds() for stats in request.cluster_stats) / 1e9
         self._forget(node)
         self._latest[node] = LoadReport(self._wall(), interval_s, endpoints)

@@ -8,8 +8,12 @@ second opinion (docs/decisions/0007-one-accuser.md). Shared by all sessions of t
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from xds_server.domain.resource import Resource, Shelf
+
+ELSEWHERE: Final = -1
+"""The trier of a suspect that only sessions of another process may try."""
 
 
 @dataclass(slots=True)
@@ -29,16 +33,29 @@ class Verdict:
     opinions: int = 0
 
 
-class Quarantine:
-    """``good``: the last accepted resource of each name. ``bad``: verdicts. ``revision`` grows when a view changes."""
+@dataclass(slots=True)
+class News:
+    """Names since somebody looked: ``accepted``, with a good version it did not have; ``doubted``, with a verdict."""
 
-    __slots__ = ("_last_acquitted", "_shelf", "bad", "good", "revision")
+    accepted: set[str] = field(default_factory=set)
+    doubted: set[str] = field(default_factory=set)
+
+
+class Quarantine:
+    """``good``: the last accepted resource of each name. ``bad``: verdicts. ``revision`` grows when a view changes.
+
+    ``news``: what others are to be told who hold a quarantine of the same shelf; None: there are no others. With
+    others, a suspect is tried only once they have let us (``told``).
+    """
+
+    __slots__ = ("_last_acquitted", "_shelf", "bad", "good", "news", "revision")
 
     def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
         self.good: dict[str, Resource] = {}
         self.bad: dict[str, Verdict] = {}
         self.revision = 0
+        self.news: News | None = None
         self._last_acquitted: tuple[Resource, ...] | None = None
 
     def verdict(self, resource: Resource) -> Verdict | None:
@@ -60,8 +77,11 @@ class Quarantine:
                 del self.bad[resource.name]
                 self.revision += 1
             current = self._shelf.get(resource.name)
-            if resource is current or self.good.get(resource.name) is not current:
+            good = self.good.get(resource.name)
+            if resource is not good and (resource is current or good is not current):
                 self.good[resource.name] = resource
+                if self.news is not None:
+                    self.news.accepted.add(resource.name)
         self._last_acquitted = resources
         self._forget_the_removed()
 
@@ -76,11 +96,37 @@ class Quarantine:
         """A node rejected this version, which nobody has accepted."""
         verdict = self.verdict(resource)
         if verdict is None:
-            verdict = self.bad[resource.name] = Verdict(resource.version, words, now, guilty)
+            trier = None if self.news is None else ELSEWHERE
+            verdict = self.bad[resource.name] = Verdict(resource.version, words, now, guilty, trier=trier)
         verdict.accusers.add(accuser)
         if guilty:
             verdict.guilty, verdict.words, verdict.trier = True, words, None
+        self._doubted(resource.name)
+
+    def told(self, resource: Resource, heard: Verdict, *, ours: bool) -> None:
+        """Others with a quarantine of this shelf hold back a version; ``ours``: our sessions may try it, if suspect.
+
+        What is known here only ever gets worse, until the next round of opinions: order and repetition are harmless.
+        """
+        known = self.verdict(resource)
+        if self.proven(resource) or (known is not None and known.opinions > heard.opinions):
+            return
+        if known is None or known.opinions < heard.opinions:
+            known = self.bad[resource.name] = Verdict(
+                heard.version, heard.words, heard.at, heard.guilty, trier=ELSEWHERE, opinions=heard.opinions
+            )
+        if heard.guilty:
+            known.guilty, known.words, known.trier = True, heard.words, None
+        elif ours and known.trier == ELSEWHERE:
+            known.trier = None
+        elif not ours and known.trier is None:
+            known.trier = ELSEWHERE
         self.revision += 1
+
+    def _doubted(self, name: str) -> None:
+        self.revision += 1
+        if self.news is not None:
+            self.news.doubted.add(name)
 
     def may_try(self, resource: Resource, session: int) -> bool:
         """Claim a suspect, to be sent alone to one node; False when it is not in doubt or somebody else tries it."""
@@ -117,11 +163,14 @@ class Quarantine:
 
     def leave(self, session: int) -> None:
         """A session ended: what it was trying may be tried by another."""
-        for verdict in self.bad.values():
+        for name, verdict in self.bad.items():
+            accused = session in verdict.accusers
             verdict.accusers.discard(session)
             if verdict.trier == session:
                 verdict.trier = None
-                self.revision += 1
+                self._doubted(name)
+            elif accused and self.news is not None:
+                self.news.doubted.add(name)
 
     def held_back(self) -> int:
         """Return how many resources are held back now."""

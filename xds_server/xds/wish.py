@@ -15,16 +15,18 @@ WILDCARD: Final = "*"
 class Wish:
     """What is wanted of one type.
 
-    ``wildcard``: everything of the group. ``names``: asked for by name, ``*`` never among them; shared with other
-    streams while it is a frozenset. ``_legacy``: no name was ever given, so that an empty list still means everything.
+    ``changes``: how often it changed. ``wildcard``: everything of the group. ``names``: asked for by name, ``*`` never
+    among them; shared with other streams while it is a frozenset. ``_legacy``: no name was ever given, so that an empty
+    list still means everything.
     """
 
-    __slots__ = ("_legacy", "_said", "names", "wildcard")
+    __slots__ = ("_legacy", "_said", "changes", "names", "wildcard")
 
     def __init__(self) -> None:
         self.names: AbstractSet[str] = NO_NAMES
         self.wildcard = False
         self._legacy = True
+        self.changes = 0
         self._said: frozenset[str] | None = None  # SotW: the last list as it came
 
     def wants(self, name: str) -> bool:
@@ -41,6 +43,7 @@ class Wish:
         if said is self._said or said == self._said:
             return UNCHANGED
         self._said = said
+        self.changes += 1
         self._legacy = self._legacy and not said
         wildcard = self._legacy or WILDCARD in said
         names = said - {WILDCARD} if WILDCARD in said else said
@@ -58,9 +61,10 @@ class Wish:
         A name asked for again is asked for again: the client may have forgotten what it held. A name given up while
         the wildcard stays must be answered too, because the client cannot know whether the wildcard covers it.
         """
+        if not (subscribe or unsubscribe or first):
+            return UNCHANGED
+        self.changes += 1
         if not (subscribe or unsubscribe):
-            if not first:
-                return UNCHANGED
             self.wildcard = True
             return Shift(everything=True)
         given_up = {name for name in unsubscribe if name in self.names and name not in subscribe}
