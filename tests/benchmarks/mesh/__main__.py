@@ -9,6 +9,7 @@ options it is everything, the page included: about three hours.
 
 import argparse
 import asyncio
+import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -60,6 +61,10 @@ def _service(options: argparse.Namespace) -> dict[str, object]:
 
 async def run_all(wanted: Sequence[Run], results: Path) -> None:
     """Run what is not kept yet; a run that breaks is told and tried again, and the others go on."""
+    task = asyncio.current_task()
+    assert task is not None
+    for ending in (signal.SIGINT, signal.SIGTERM):  # in the background a shell lets SIGINT be ignored
+        asyncio.get_running_loop().add_signal_handler(ending, task.cancel)
     for number, run in enumerate(wanted, 1):
         if (before := kept(run, results)) and not before["rejected"]:
             continue
@@ -104,7 +109,11 @@ def main(arguments: Sequence[str]) -> int:
     chosen = options(arguments)
     wanted = list(runs(chosen))
     if not chosen.page:
-        asyncio.run(run_all(wanted, chosen.results))
+        try:
+            asyncio.run(run_all(wanted, chosen.results))
+        except asyncio.CancelledError:
+            _console.print("stopped; the same command goes on from here")
+            return 130
     figures = found(wanted, chosen.results)
     _console.print(runs_table(figures))
     table, missed = bars_table(figures)
