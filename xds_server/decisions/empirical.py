@@ -12,7 +12,7 @@ from xds_server.domain.forecast import MEDIAN, QUANTILES
 
 Float32 = NDArray[np.float32]
 ERRORS: Final = 300
-"""How many of its newest errors a naive forecast knows itself by (AI_FACTS, section 4)."""
+"""How many of its newest errors a naive forecast knows itself by (docs/weights.md §4)."""
 
 
 def changed(values: Float32, step: int) -> Float32:

@@ -16,10 +16,10 @@ from xds_server.domain.forecast import HORIZON, QUANTILES
 
 NEVER: Final = HORIZON
 """Age of an endpoint without a forecast, and of one whose forecast has run out."""
-AFFORDED: Final = 2048
-"""Endpoints that every tick affords."""
-TURNS: Final = 5
-"""Ticks within which everyone is asked, however many they are."""
+AFFORDED: Final = 1500
+"""Endpoints that every tick affords: 0.15 s of two cores when all their channels move (docs/benchmarks.md)."""
+TURNS: Final = HORIZON // 2
+"""Ticks within which everyone is asked, however many they are: half of what was foreseen then still lies ahead."""
 
 Floats = NDArray[np.float64]
 Float32 = NDArray[np.float32]

@@ -29,13 +29,13 @@ def test_a_small_fleet_is_asked_whole_each_tick():
 
 def test_in_a_large_fleet_everyone_gets_a_turn_and_nobody_two():
     """Within TURNS ticks each endpoint is asked exactly once, in the order of age."""
-    rota, asked = Rota.blank(100, CHANNELS), []
+    rota, asked = Rota.blank(20 * TURNS, CHANNELS), []
     for _ in range(TURNS):
         rows = rota.due(afforded=3)
-        assert len(rows) == 100 / TURNS
+        assert len(rows) == 20
         asked += rows.tolist()
-        rota = rota.renewed(rows, answer(len(rows))).turn(1, unseen(100))
-    assert sorted(asked) == list(range(100))
+        rota = rota.renewed(rows, answer(len(rows))).turn(1, unseen(20 * TURNS))
+    assert sorted(asked) == list(range(20 * TURNS))
     assert rota.age.max() == TURNS
 
 
