@@ -8,6 +8,7 @@ import random
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
@@ -23,6 +24,7 @@ from xds_server.decisions.selection import chooser
 from xds_server.plane import ControlPlane
 from xds_server.ports import Unavailable
 from xds_server.servers.admin import Admin, serve_admin
+from xds_server.servers.admin_picture import Health
 from xds_server.servers.certificates import Tls, UnusableCertificates
 from xds_server.servers.console import console
 from xds_server.servers.garbage import collect_rarely
@@ -87,14 +89,12 @@ def _model(path: Path) -> OnnxForecaster | Unavailable:
         return error
 
 
-def _http(
-    plane: ControlPlane, admin: Admin, smart: SmartEndpoints, missing: Callable[[], list[str]], tls: Tls
-) -> HttpServer:
+def _http(plane: ControlPlane, admin: Admin, smart: SmartEndpoints, health: Health, tls: Tls) -> HttpServer:
     app = application(
         sam_routes(plane.subnet_desk),
         console(admin),
-        not_ready=missing,
-        degraded=plane.degraded,
+        not_ready=health.not_ready,
+        degraded=health.degraded,
         select=lambda service, network: smart.choose(service, network).as_json(),
     )
     settings = plane.settings
@@ -119,11 +119,13 @@ async def running(settings: Settings, set_level: Callable[[str], str]) -> AsyncI
         for registry in plane.registries:
             stack.push_async_callback(registry.close)
         controllers = plane.controllers()
-        smart = SmartEndpoints(plane.picture(), chooser(random.Random()))  # noqa: S311 - spreads traffic, guards nothing
-        admin = Admin(plane.picture(), plane.desk, smart, set_level)
+        health = Health(lambda: not_ready(controllers, _NEEDED), plane.degraded, plane.heard)
+        picture = replace(plane.picture(), health=health)
+        smart = SmartEndpoints(picture, chooser(random.Random()))  # noqa: S311 - spreads traffic, guards nothing
+        admin = Admin(picture, plane.desk, smart, set_level)
         try:
             tls = facts.tls(settings)
-            http = _http(plane, admin, smart, lambda: not_ready(controllers, _NEEDED), tls)
+            http = _http(plane, admin, smart, health, tls)
             await plane.open(tls)
             stack.push_async_callback(plane.ads.stop)
             sam = sam_service(plane.subnet_desk)

@@ -213,6 +213,10 @@ class ControlPlane:
         named = [f"{step.name}: {step.problem}" for step in self._outside() if step.problem]
         return ([f"forecast: {why}"] if (why := self.forecast.because) else []) + named
 
+    def heard(self) -> tuple[int, int]:
+        """Return how many Envoys' telemetry was heard lately, and of how many."""
+        return self.scrape.coverage.heard, self.scrape.coverage.nodes
+
     def _rehearse(self, service: Service, pins: tuple[Pin, ...]) -> WeightTable | None:
         return self.weigh.rehearse(service, pins)
 

@@ -356,3 +356,9 @@ async def test_pins_survive_a_restart(fleet):
     await again.desk.load()
     assert [(p.endpoint, p.weight) for p in again.desk.pins.value[CHECKOUT]] == [(A1, 100)]
     assert again.desk.services.value[CHECKOUT].generation == 1
+
+
+async def test_health_tells_what_readyz_tells(fleet, stub):
+    """What is not ready and what is degraded reaches operators without HTTP."""
+    told = await stub.GetHealth(pb.GetHealthRequest())
+    assert (told.ready, list(told.problems), list(told.degraded)) == (True, [], [])

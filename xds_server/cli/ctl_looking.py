@@ -32,10 +32,15 @@ def status(session: Session) -> None:
     nodes = session.ask(session.admin.ListNodes, pb.ListNodesRequest()).nodes
     services = session.ask(session.admin.ListServices, pb.ListServicesRequest()).services
     model = session.ask(session.admin.GetModel, pb.GetModelRequest())
+    health = session.ask(session.admin.GetHealth, pb.GetHealthRequest())
     behind = session.ask(session.admin.ListNodes, pb.ListNodesRequest(out_of_sync=True)).nodes
     unread = [n for n in nodes if n.telemetry_problem]
     told = {
         "server": session.server,
+        "ready": health.ready,
+        "problems": list(health.problems),
+        "degraded": list(health.degraded),
+        "telemetry": {"heard": health.telemetry_heard, "nodes": health.telemetry_nodes},
         "nodes": {
             "known": len(nodes),
             "connected": sum(n.connected for n in nodes),
@@ -59,11 +64,14 @@ def status(session: Session) -> None:
         lines = tables.grid(
             ["", ""],
             [
-                ["server", session.server],
+                ["server", f"{session.server} {'ready' if health.ready else 'not ready'}"],
                 ["nodes", _counts(n)],
                 ["services", _counts(s)],
                 ["forecasts", " ".join(w for w in (model.source, model.version) if w) or ABSENT],
                 *([["", f"because: {model.because}"]] if model.because else []),
+                ["telemetry", f"{health.telemetry_heard} of {health.telemetry_nodes} Envoys heard"],
+                *(["not ready", words] for words in health.problems),
+                *(["degraded", words] for words in health.degraded if not words.startswith("forecast:")),
             ],
         )
         lines.show_header = False

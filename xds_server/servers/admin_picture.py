@@ -4,7 +4,7 @@ Knows where to look. Does not know gRPC nor our messages.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from xds_server.domain.forecast import ForecastBatch
@@ -64,6 +64,15 @@ class LoadTable:
 
 
 @dataclass(frozen=True, slots=True)
+class Health:
+    """How the control plane is: what is not ready, what is not as good as it could be, (Envoys heard, Envoys)."""
+
+    not_ready: Callable[[], Sequence[str]] = tuple
+    degraded: Callable[[], Sequence[str]] = tuple
+    heard: Callable[[], tuple[int, int]] = lambda: (0, 0)
+
+
+@dataclass(frozen=True, slots=True)
 class Picture:
     """Everything the admin API reads.
 
@@ -85,6 +94,7 @@ class Picture:
     telemetry_problems: Callable[[], Mapping[NodeId, str]]
     model_card: Callable[[], Mapping[str, object]]
     clock: Clock
+    health: Health = Health()
 
     def wall_of(self, now_s: float) -> float:
         """Return the wall clock time of a moment on the control plane's clock."""

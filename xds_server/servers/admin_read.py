@@ -136,6 +136,18 @@ class Reading:
             card=shown,
         )
 
+    async def GetHealth(self, _: pb.GetHealthRequest, __: Context) -> pb.GetHealthResponse:  # noqa: N802 - gRPC's
+        """Return what is not ready or degraded, and how much of the fleet is heard."""
+        health = self._picture.health
+        problems, (heard, nodes) = list(health.not_ready()), health.heard()
+        return pb.GetHealthResponse(
+            ready=not problems,
+            problems=problems,
+            degraded=health.degraded(),
+            telemetry_heard=heard,
+            telemetry_nodes=nodes,
+        )
+
     def endpoints(self, service: Service) -> list[pb.Endpoint]:
         """Return one service's endpoints with what is decided and seen."""
         table = self._picture.decided.value.get(service.name)

@@ -27,7 +27,7 @@ class _Recorder:
 
     def add_generic_rpc_handlers(self, handlers) -> None:
         for handler in handlers:
-            self.methods.update(handler._method_handlers)
+            self.methods.update(getattr(handler, "_handler", handler)._method_handlers)  # Counted stands around some
 
     def add_registered_method_handlers(self, *_) -> None: ...
 

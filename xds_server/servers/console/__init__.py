@@ -24,6 +24,7 @@ READ: Final[dict[str, type[Message]]] = {
     "Explain": pb.ExplainRequest,
     "ListChanges": pb.ListChangesRequest,
     "GetModel": pb.GetModelRequest,
+    "GetHealth": pb.GetHealthRequest,
 }
 """The methods that can be asked over HTTP: those that only look at what is."""
 HEADERS: Final = {

@@ -591,6 +591,24 @@ class UndoChangeRequest(_message.Message):
     expected_generation: int
     def __init__(self, revision: _Optional[int] = ..., everything_since: _Optional[bool] = ..., service: _Optional[str] = ..., reason: _Optional[str] = ..., dry_run: _Optional[bool] = ..., expected_generation: _Optional[int] = ...) -> None: ...
 
+class GetHealthRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetHealthResponse(_message.Message):
+    __slots__ = ("ready", "problems", "degraded", "telemetry_heard", "telemetry_nodes")
+    READY_FIELD_NUMBER: _ClassVar[int]
+    PROBLEMS_FIELD_NUMBER: _ClassVar[int]
+    DEGRADED_FIELD_NUMBER: _ClassVar[int]
+    TELEMETRY_HEARD_FIELD_NUMBER: _ClassVar[int]
+    TELEMETRY_NODES_FIELD_NUMBER: _ClassVar[int]
+    ready: bool
+    problems: _containers.RepeatedScalarFieldContainer[str]
+    degraded: _containers.RepeatedScalarFieldContainer[str]
+    telemetry_heard: int
+    telemetry_nodes: int
+    def __init__(self, ready: _Optional[bool] = ..., problems: _Optional[_Iterable[str]] = ..., degraded: _Optional[_Iterable[str]] = ..., telemetry_heard: _Optional[int] = ..., telemetry_nodes: _Optional[int] = ...) -> None: ...
+
 class GetModelRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...

@@ -119,6 +119,11 @@ class AdminStub:
                 request_serializer=xds__server_dot_admin_dot_v1_dot_admin__pb2.GetModelRequest.SerializeToString,
                 response_deserializer=xds__server_dot_admin_dot_v1_dot_admin__pb2.GetModelResponse.FromString,
                 _registered_method=True)
+        self.GetHealth = channel.unary_unary(
+                '/xds_server.admin.v1.Admin/GetHealth',
+                request_serializer=xds__server_dot_admin_dot_v1_dot_admin__pb2.GetHealthRequest.SerializeToString,
+                response_deserializer=xds__server_dot_admin_dot_v1_dot_admin__pb2.GetHealthResponse.FromString,
+                _registered_method=True)
         self.SetLogLevel = channel.unary_unary(
                 '/xds_server.admin.v1.Admin/SetLogLevel',
                 request_serializer=xds__server_dot_admin_dot_v1_dot_admin__pb2.SetLogLevelRequest.SerializeToString,
@@ -249,6 +254,13 @@ class AdminServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetHealth(self, request, context):
+        """What is not ready, what is not as good as it could be, and how much of the fleet's telemetry is heard.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SetLogLevel(self, request, context):
         """Sets the log level of the running process; not durable.
         """
@@ -343,6 +355,11 @@ def add_AdminServicer_to_server(servicer, server):
                     servicer.GetModel,
                     request_deserializer=xds__server_dot_admin_dot_v1_dot_admin__pb2.GetModelRequest.FromString,
                     response_serializer=xds__server_dot_admin_dot_v1_dot_admin__pb2.GetModelResponse.SerializeToString,
+            ),
+            'GetHealth': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetHealth,
+                    request_deserializer=xds__server_dot_admin_dot_v1_dot_admin__pb2.GetHealthRequest.FromString,
+                    response_serializer=xds__server_dot_admin_dot_v1_dot_admin__pb2.GetHealthResponse.SerializeToString,
             ),
             'SetLogLevel': grpc.unary_unary_rpc_method_handler(
                     servicer.SetLogLevel,
@@ -809,6 +826,33 @@ class Admin:
             '/xds_server.admin.v1.Admin/GetModel',
             xds__server_dot_admin_dot_v1_dot_admin__pb2.GetModelRequest.SerializeToString,
             xds__server_dot_admin_dot_v1_dot_admin__pb2.GetModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetHealth(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/xds_server.admin.v1.Admin/GetHealth',
+            xds__server_dot_admin_dot_v1_dot_admin__pb2.GetHealthRequest.SerializeToString,
+            xds__server_dot_admin_dot_v1_dot_admin__pb2.GetHealthResponse.FromString,
             options,
             channel_credentials,
             insecure,
