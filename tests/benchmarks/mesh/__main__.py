@@ -51,7 +51,7 @@ def runs(options: argparse.Namespace) -> Iterator[Run]:
 def _runs(policy: str, scenario: str, seed: int, options: argparse.Namespace) -> bool:
     """Tell whether a policy runs there: the paired ones on every seed, the others on the first."""
     if scenario == "killed":
-        return policy in KILLED
+        return policy in KILLED and seed == options.seeds[0]
     return policy != "static" and (policy in PAIRED or seed == options.seeds[0])
 
 

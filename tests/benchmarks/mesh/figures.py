@@ -54,6 +54,7 @@ def figures(
         **_watch(course, watched),
         **_times(course, answers["due_s"][good], latency[good]),
         "p99_per_s": _per_second(answers["due_s"][good], latency[good], run.times.end_s),
+        "looked_s": [round(at_s, 2) for at_s in watched.at_s],
         "weights_per_s": [w.tolist() for w in watched.weights],
     }
 

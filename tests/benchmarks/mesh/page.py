@@ -13,11 +13,13 @@ from rich.table import Table
 from tests.benchmarks.mesh.bars import Bar, Found, bars
 from tests.benchmarks.mesh.keeping import ROOT
 from tests.benchmarks.mesh.policies import POLICIES
-from tests.benchmarks.mesh.scenarios import SCENARIOS
+from tests.benchmarks.mesh.scenarios import SCENARIOS, Shape, Times
 from tests.benchmarks.mesh.stage import Run
 
 PAGE: Final = ROOT / "docs" / "mesh.md"
 PLOTS: Final = ROOT / "docs" / "mesh"
+OURS: Final = ("forecast", "reactive")
+_COLOURS: Final = ("tab:blue", "tab:orange", "tab:green")
 _COLUMNS: Final[Mapping[str, tuple[str, str]]] = {
     "p50 ms": ("p50_ms", "{:.0f}"),
     "p99 ms": ("p99_ms", "{:.0f}"),
@@ -81,7 +83,7 @@ def write(found: Found, wanted: Sequence[Run], page: Path = PAGE, plots: Path = 
     text += "## Bars\n" + _markdown(
         ("scenario", "bar", "at most", "found", "per seed", ""), [_bar_cells(bar) for bar in bars(found)]
     )
-    missing = [f"{r.scenario}/{r.policy}/{r.seed}" for r in wanted if (r.scenario, r.policy, r.seed) not in found]
+    missing = [f"{r.scenario} {r.policy} {r.seed}" for r in wanted if (r.scenario, r.policy, r.seed) not in found]
     codes = sorted(
         {f["code"] for f in found.values() if POLICIES[f["run"]["policy"]].settings is not None and f.get("code")}
     )
@@ -124,6 +126,21 @@ def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
+def _plot_weights(axes: Any, figures: Mapping[str, Any]) -> None:
+    """Draw the weights that an Envoy used, one line per machine, coloured by its speed."""
+    run = figures["run"]
+    times = Times(**run["times"])
+    speeds = SCENARIOS[run["scenario"]](Shape(**run["shape"]), times).speeds
+    for speed, colour in zip(sorted(set(speeds)), _COLOURS, strict=False):
+        for machine in (i for i, s in enumerate(speeds) if s == speed):
+            weights = [row[machine] for row in figures["weights_per_s"]]
+            label = f"speed {speed:g}" if machine == speeds.index(speed) else None
+            axes.step(figures["looked_s"], weights, color=colour, lw=0.7, where="post", label=label)
+    told = f"weights: {POLICIES[run['policy']].told}, seed {run['seed']}"
+    axes.set(ylabel=told, xlabel="s", xlim=(times.warm_s - 20, times.end_s))
+    axes.legend(fontsize=7, loc="upper left")
+
+
 def _plot(found: Found, scenario: str, plots: Path) -> Path | None:
     """Draw p99 over time of every policy's first seed, and below it our server's weights."""
     try:
@@ -142,15 +159,9 @@ def _plot(found: Found, scenario: str, plots: Path) -> Path | None:
         )
     above.set(yscale="log", ylabel="p99 of 3 s, ms", title=scenario)
     above.legend(fontsize=7)
-    ours = next((runs[p] for p in ("forecast", "reactive") if p in runs), None)
+    ours = [f for (s, p, _), f in sorted(found.items()) if s == scenario and p in OURS and "looked_s" in f]
     if ours:
-        below.plot(ours["weights_per_s"], lw=0.7)
-        times = ours["run"]["times"]
-        below.set(
-            ylabel="weights of our server",
-            xlabel="s",
-            xlim=(times["warm_s"] - 20, times["warm_s"] + times["measure_s"]),
-        )
+        _plot_weights(below, ours[0])
     plots.mkdir(parents=True, exist_ok=True)
     path = plots / f"{scenario}.png"
     figure.savefig(path, dpi=80)
