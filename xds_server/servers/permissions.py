@@ -19,7 +19,8 @@ from xds_server.servers.services import methods
 
 _ADMIN: Final = {
     Right.LOOK: (
-        "ListNodes ListServices ListEndpoints GetPolicy SelectEndpoint Explain WatchWeights ListChanges GetModel GetHealth"
+        "ListNodes ListServices ListEndpoints GetPolicy SelectEndpoint Explain WatchWeights ListChanges GetModel"
+        " GetHealth"
     ),
     Right.CHANGE: (
         "RegisterEndpoint DeregisterEndpoint SetPolicy PinWeight UnpinWeight DrainEndpoint UndrainEndpoint UndoChange"

@@ -158,9 +158,13 @@ class Front:
         """Return the version of a resource that a connected node is known to run, or None."""
         return self._nodes.acked(node_id, kind, name)
 
-    def present(self, node_id: str) -> bool:
-        """Return whether a node has a stream open; cheap, unlike ``nodes``."""
-        return bool(self._nodes.streams_of(node_id))
+    def present(self, node_id: str, group: str) -> bool:
+        """Return whether a node of a group has a stream open; cheap, unlike ``nodes``."""
+        return any(stream.group == group for stream in self._nodes.streams_of(node_id))
+
+    def hears(self, node_id: str, kind: ResourceType) -> bool:
+        """Return whether a node subscribed to something of a type; cheap, unlike ``nodes``."""
+        return any(stream.status(kind) is not None for stream in self._nodes.streams_of(node_id))
 
     def settled(self, kind: ResourceType) -> bool:
         """Return whether every stream that a change of this type reaches has answered for the newest."""
