@@ -108,3 +108,48 @@ def test_a_named_address_is_not_given_away():
     assert moved(next_move(told, Sight(silent=True), scene(1.2))).phase is Phase.COOLING
     assert "names:main" in moved(next_move(told, sight, scene(600.0))).reason
     assert moved(next_move(told, sight, scene(600.0))).phase is Phase.COOLING
+
+
+ATTACHED = replace(
+    PLACED, attached=True, reason="placed on node a, which must acknowledge the interface and the listener"
+)
+
+
+def test_with_an_agent_both_must_be_acknowledged():
+    """Where an agent configures interfaces, the listener's ACK alone makes nothing active, nor the interface's."""
+    for sight in (Sight(serving=True, has_agent=True), Sight(has_agent=True, attached=True)):
+        assert next_move(ATTACHED, sight, scene(1.0)) == 60.0
+    both = Sight(serving=True, has_agent=True, attached=True)
+    assert moved(next_move(ATTACHED, both, scene())).phase is Phase.ACTIVE
+
+
+def test_an_agent_that_comes_later_is_told():
+    """A subnet that was placed or active before its node had an agent gets its interface."""
+    for before in (PLACED, ACTIVE):
+        assert moved(next_move(before, Sight(serving=True, has_agent=True), scene())).attached
+
+
+def test_the_kernels_words_are_the_reason():
+    """Refused by the kernel: error, with its words; listener and interface are taken back."""
+    for before in (ATTACHED, replace(ACTIVE, attached=True)):
+        failed = moved(next_move(before, Sight(has_agent=True, refusal="s: File exists"), scene()))
+        assert (failed.phase, failed.listening, failed.attached) == (Phase.ERROR, False, False)
+        assert "File exists" in failed.reason
+
+
+def test_the_interface_goes_after_the_listener_and_before_the_block():
+    """Listener confirmed gone, a pause for requests under way, interface gone and confirmed, then it cools."""
+    gone = replace(RELEASING, listening=False, attached=True)
+    assert next_move(gone, Sight(silent=True, has_agent=True), scene(2.5)) == 3.0
+    detaching = moved(next_move(gone, Sight(silent=True, has_agent=True), scene(3.0)))
+    assert (detaching.phase, detaching.detaching) == (Phase.RELEASING, True)
+    assert next_move(detaching, Sight(silent=True, has_agent=True), scene(4.0)) == 600.0
+    cooling = moved(next_move(detaching, Sight(silent=True, has_agent=True, detached=True), scene(4.0)))
+    assert (cooling.phase, cooling.attached, cooling.detaching) == (Phase.COOLING, False, False)
+
+
+def test_an_agent_that_is_away_blocks_reuse_until_patience_ends():
+    """Nobody else gets the block while an interface may still be there."""
+    detaching = replace(RELEASING, listening=False, attached=True, detaching=True)
+    assert next_move(detaching, Sight(silent=True), scene(599.0)) == 600.0
+    assert moved(next_move(detaching, Sight(silent=True), scene(600.0))).phase is Phase.COOLING

@@ -21,8 +21,8 @@ def interface(number: int = 1, **fields: object) -> Interface:
         Attachment(Block.parse(f"10.77.{number}.0/28"), f"10.77.{number}.2"),
         Attachment(Block.parse(f"fd00:77::{number}:0/112"), f"fd00:77::{number}:2"),
     )
-    known = {"dns_servers": ("10.0.0.53",), "bandwidth_mbps": 50.0, "profile": WEB}
-    return Interface(SubnetId(f"sn-{number}"), 1, "nat", attachments, **{**known, **fields})  # type: ignore[arg-type]  # tests choose
+    made = Interface(SubnetId(f"sn-{number}"), 1, "nat", attachments, 1500, ("10.0.0.53",), 50.0, WEB)
+    return replace(made, **fields)  # type: ignore[arg-type]  # tests choose the fields
 
 
 def after(observed: list[Fact], operations: list[Operation]) -> list[Fact]:
