@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xds_server.domain.dns import Names, RecordSet
+from xds_server.domain.fabrics import FabricNetwork, Progress
 from xds_server.domain.interfaces import Interface
 from xds_server.domain.kernel import Fact, Part
 from xds_server.domain.names import EndpointKey, SubnetId
@@ -167,6 +168,41 @@ class KernelParts(Protocol):
 
     async def remove(self, fact: Fact) -> None:
         """Remove a fact; one that is gone is fine. Raises Unavailable: refused, with the kernel's words."""
+        ...
+
+
+class Throttled(Unavailable):
+    """The other side asks for a pause of ``again_s`` seconds."""
+
+    def __init__(self, text: str, again_s: float) -> None:
+        super().__init__("busy", text)
+        self.again_s = again_s
+
+
+class NetworkFabric(Protocol):
+    """A network fabric that routes subnets to the nodes. What is there and does not carry our mark is left alone.
+
+    Nothing here waits for the fabric's own work: ``Progress`` says whether to ask again. Every call may be repeated,
+    looks first whether it is so already, and raises Unavailable: timeout, connect, refused, failed, malformed, secret;
+    or Throttled.
+    """
+
+    name: str
+
+    async def attach(self, wanted: FabricNetwork) -> Progress:
+        """Let the fabric route this subnet; done once it does."""
+        ...
+
+    async def detach(self, subnet: SubnetId) -> Progress:
+        """Let nothing of ours of this subnet be there; done once it is gone (also when it never was there)."""
+        ...
+
+    async def ours(self) -> Mapping[SubnetId, int]:
+        """Return what carries our mark: subnet -> generation at which it was attached."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections; what is attached stays."""
         ...
 
 
