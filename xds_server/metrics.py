@@ -65,6 +65,7 @@ ENDPOINT_WEIGHT = _gauge(
 )
 ENDPOINT_SCORE = _gauge("endpoint_score", "Score 0..1; the best is 1 (capped series).", "service", "endpoint")
 WEIGHT_CHANGES = _counter("weight_changes_total", "Weight tables that changed.", "service", "cause")
+WEIGHTS_SHADOW = _gauge("weights_shadow", "1 while weights are computed and shown, not published.", "service")
 
 # ---- subnets
 SUBNET_POOL_ADDRESSES = _gauge("subnet_pool_addresses", "Addresses of the pool.", "pool")

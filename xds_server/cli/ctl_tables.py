@@ -12,6 +12,7 @@ from rich.tree import Tree
 from xds_server.cli.ctl_plain import ABSENT, ago, clock, left, number, percent
 from xds_server.pb.admin.v1 import admin_pb2 as pb
 
+_SHADOW = (">SHADOW", ">SHADOW SHARE")
 TYPES = ("CDS", "EDS", "LDS", "RDS")
 _STYLE = {"synced": "green", "pending": "yellow", "nacked": "bold red", "not requested": "dim"}
 
@@ -110,19 +111,21 @@ def services(found: Iterable[pb.Service]) -> Table:
 
 def endpoints(found: Iterable[pb.Endpoint]) -> Table:
     """Return endpoints: what is decided beside what is seen."""
+    shown = list(found)
+    shadow = any(e.HasField("shadow_weight") for e in shown)
     rows = [
         [
             e.service,
             e.id,
             f"{e.address}:{e.port}",
-            *_decided(e),
+            *_decided(e, shadow=shadow),
             *_seen(e),
             number(e, "score", ".3f"),
             _zone(e),
             e.source,
             e.reason,
         ]
-        for e in found
+        for e in shown
     ]
     columns = [
         "SERVICE",
@@ -130,6 +133,7 @@ def endpoints(found: Iterable[pb.Endpoint]) -> Table:
         "ADDRESS",
         ">WEIGHT",
         ">SHARE",
+        *(_SHADOW if shadow else ()),
         ">RPS",
         ">TRAFFIC",
         ">LATENCY",
@@ -142,10 +146,15 @@ def endpoints(found: Iterable[pb.Endpoint]) -> Table:
 
 
 def weights(found: Iterable[pb.Endpoint], title: str | None = None) -> Table:
-    """Return weight / share beside load / share: one sees whether traffic follows weight. One service is not named."""
+    """Return weight / share beside load / share: one sees whether traffic follows weight. One service is not named.
+
+    Where a service is in shadow mode, what the law would publish stands beside what is in force.
+    """
     shown = list(found)
-    rows = [[e.service, e.id, *_decided(e), *_seen(e), _pin(e), e.reason] for e in shown]
-    columns = ["SERVICE", "ENDPOINT", ">WEIGHT", ">SHARE", ">RPS", ">TRAFFIC", ">LATENCY", ">ERRORS", "PIN", "REASON"]
+    shadow = any(e.HasField("shadow_weight") for e in shown)
+    rows = [[e.service, e.id, *_decided(e, shadow=shadow), *_seen(e), _pin(e), e.reason] for e in shown]
+    columns = ["SERVICE", "ENDPOINT", ">WEIGHT", ">SHARE", *(_SHADOW if shadow else ())]
+    columns += [">RPS", ">TRAFFIC", ">LATENCY", ">ERRORS", "PIN", "REASON"]
     named = len({e.service for e in shown}) > 1
     return grid(columns if named else columns[1:], rows if named else [row[1:] for row in rows], title)
 
@@ -182,8 +191,9 @@ def _step(step: pb.Reason) -> Text:
     return text
 
 
-def _decided(e: pb.Endpoint) -> list[str]:
-    return [number(e, "weight", "d"), percent(e, "share")]
+def _decided(e: pb.Endpoint, *, shadow: bool) -> list[str]:
+    wish = [number(e, "shadow_weight", "d"), percent(e, "shadow_share")] if shadow else []
+    return [number(e, "weight", "d"), percent(e, "share"), *wish]
 
 
 def _seen(e: pb.Endpoint) -> list[str]:

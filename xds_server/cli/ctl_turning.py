@@ -149,6 +149,8 @@ def _bounds(answer: pb.GetPolicyResponse, path: str) -> str:
     name = path.rpartition(".")[2]
     if name == "objective":
         return "latency or utilisation"
+    if name == "shadow":
+        return "true or false"
     bounds = answer.bounds.get(name)
     return f"{bounds.lowest:g} to {bounds.highest:g}" if bounds else ABSENT
 

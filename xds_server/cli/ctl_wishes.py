@@ -54,7 +54,13 @@ def policy_lines(shown: pb.Policy) -> Iterator[tuple[str, str]]:
         value: Any = shown
         for name in path:
             value = getattr(value, name)
-        yield ".".join(path), f"{value:g}" if isinstance(value, float) else str(value)
+        yield ".".join(path), _typed(value)
+
+
+def _typed(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _paths(message: Any, before: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -88,6 +94,10 @@ def _assign(policy: pb.Policy, path: tuple[str, ...], text: str) -> None:
 def _value(field: Any, text: str) -> str | int | float:
     if field.cpp_type == FieldDescriptor.CPPTYPE_STRING:
         return text
+    if field.cpp_type == FieldDescriptor.CPPTYPE_BOOL:
+        if text.lower() not in {"true", "false"}:
+            raise ValueError(f"{text!r} is neither true nor false")
+        return text.lower() == "true"
     kind = float if field.cpp_type == FieldDescriptor.CPPTYPE_DOUBLE else int
     try:
         value = kind(text)

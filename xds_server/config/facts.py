@@ -75,6 +75,7 @@ def _service(part: ServicePart) -> Service:
         guardrails=Guardrails(**part.guardrails.model_dump()),
         failover=Failover(**(part.dns.failover.model_dump() if part.dns else {})),
         **part.load_balancer.model_dump(),
+        shadow=part.shadow,
     )
     return Service(
         name=ServiceName(part.name),

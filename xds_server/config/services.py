@@ -121,5 +121,6 @@ class ServicePart(Part):
     policy: PreferencePart = PreferencePart()
     thresholds: ThresholdsPart = ThresholdsPart()
     guardrails: GuardrailsPart = GuardrailsPart()
+    shadow: bool = _USUAL.shadow
     dns: DnsPart | None = None
     endpoints: tuple[EndpointPart, ...] = ()

@@ -2,12 +2,12 @@
 
 Reads samples, forecasts, services and pins; writes ``weights`` (what is to be published, only when it changed) and
 ``decided`` (every service's latest table, with fresh numbers, for those who ask why). Knows when to decide again. Does
-not know the law, which is ``decisions.weighting``.
+not know the law, which is ``decisions.weighting``, nor what stays in force in shadow, which is ``decisions.shadow``.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -18,7 +18,8 @@ from xds_server import metrics
 from xds_server.controllers.waking import newer_or_due
 from xds_server.decisions.paths import proximity
 from xds_server.decisions.roster import Roster, distance_of, index_of, outlook_of, roster_of, rows_of, sighting_of
-from xds_server.decisions.weighting import LawState, Picture, decide
+from xds_server.decisions.shadow import Standing, decide
+from xds_server.decisions.weighting import LawState, Picture
 from xds_server.domain.forecast import ForecastBatch
 from xds_server.domain.names import EndpointId, EndpointKey, NodeId, ServiceName, VirtualNetwork
 from xds_server.domain.paths import PathSample
@@ -115,7 +116,7 @@ class WeighStep:
         self._interval_s = interval_s
         self._ahead_s = publish_delay_s + interval_s
         self._remembered = dict(remembered or {})
-        self._states: dict[ServiceName, LawState] = {}
+        self._states: dict[ServiceName, Standing] = {}
         self._samples_rows, self._forecast_rows = Layout(), Layout()
         self._path_rows: dict[VirtualNetwork, Layout] = {}
         self._seen = (-1, -1, -1, -1)
@@ -147,7 +148,7 @@ class WeighStep:
         self._decided_at_s = self._clock.now()
         news = News(s.samples.value, s.forecasts.value, _homes(s.nodes().values()), self._decided_at_s)
         services, pins = s.services.value, s.pins.value
-        states: dict[ServiceName, LawState] = {}
+        states: dict[ServiceName, Standing] = {}
         tables = {name: table for name, table in self.decided.value.items() if name in services}
         failed: list[Exception] = []
         for name, service in services.items():
@@ -168,10 +169,10 @@ class WeighStep:
         s = self._sources
         news = News(s.samples.value, s.forecasts.value, _homes(s.nodes().values()), self._clock.now())
         picture, state = self._picture(service, pins, news)
-        return decide(picture, replace(state, pushed_s=-np.inf))[1]
+        return decide(picture, state.at_once())[1]
 
     def _record(
-        self, services: Mapping[ServiceName, Service], states: Mapping[ServiceName, LawState], tables: Tables
+        self, services: Mapping[ServiceName, Service], states: Mapping[ServiceName, Standing], tables: Tables
     ) -> None:
         """Make new states and tables known, all in one go."""
         kept = {name: state for name, state in self._states.items() if name in services}
@@ -187,12 +188,12 @@ class WeighStep:
             _log.debug("weights changed", service=table.service, cause=table.cause)
         self._series.show(tables)
 
-    def _picture(self, service: Service, pins: tuple[Pin, ...], news: News) -> tuple[Picture, LawState]:
+    def _picture(self, service: Service, pins: tuple[Pin, ...], news: News) -> tuple[Picture, Standing]:
         """Return what there is to decide from for one service, and what the law remembers of it."""
         state = self._states.get(service.name)
-        roster = state.roster if state and state.roster.service is service else roster_of(service)
+        roster = state.law.roster if state and state.law.roster.service is service else roster_of(service)
         if state is None:
-            state = LawState.start(roster, self._remembered.get(service.name), self._interval_s)
+            state = Standing(LawState.start(roster, self._remembered.get(service.name), self._interval_s))
         tick = outlook = None
         if (samples := news.samples) is not None:
             tick = sighting_of(samples, self._samples_rows.rows(samples.keys, roster))
@@ -218,13 +219,19 @@ class WeighStep:
 
 
 class Series:
-    """The per-endpoint series of the metrics: at most MOST_SERIES, gone with their endpoint."""
+    """The series of the metrics, gone with their service or endpoint; at most MOST_SERIES endpoints have some."""
 
     def __init__(self) -> None:
+        self._services: set[ServiceName] = set()
         self._shown: dict[tuple[str, str], tuple[Gauge, Gauge]] = {}
 
     def show(self, tables: Tables) -> None:
-        """Set weight and score of every endpoint there is room for, and the mean confidence of every service."""
+        """Set weight and score of every endpoint there is room for; every service's mean confidence and shadow."""
+        for table in tables.values():
+            metrics.WEIGHTS_SHADOW.labels(table.service).set(table.shadow is not None)
+        for service in self._services - tables.keys():
+            metrics.WEIGHTS_SHADOW.remove(service)
+        self._services = set(tables)
         shown: dict[tuple[str, str], tuple[Gauge, Gauge]] = {}
         for table in tables.values():
             if table.scores is None or not table.endpoints:

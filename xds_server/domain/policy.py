@@ -64,7 +64,10 @@ class Failover:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What an operator tunes for one service. ``concurrency``: requests one endpoint serves at once (guess low)."""
+    """What an operator tunes for one service. ``concurrency``: requests one endpoint serves at once (guess low).
+
+    ``shadow``: weights are computed and shown, not published (docs/weights.md §6).
+    """
 
     objective: Objective = Objective.LATENCY
     preference: Preference = Preference()
@@ -73,6 +76,7 @@ class Policy:
     failover: Failover = Failover()
     active_request_bias: float = 2.0
     concurrency: int = 1
+    shadow: bool = False
 
     def __post_init__(self) -> None:
         faults = list(self.faults())

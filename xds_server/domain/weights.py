@@ -25,6 +25,7 @@ class WeightTable:
     DRAINING or left out, never as weight 0). ``terms``: term name -> (unit, float64 array of len(endpoints)), every
     number that led here, in the order of the computation. ``causes``: per endpoint, the guardrail or operator act that
     had the last word ('' when the law's own result stands). ``cause``: why this table differs from the one before.
+    ``shadow``: what the law would publish while the service is in shadow mode, else None.
     """
 
     service: ServiceName
@@ -35,6 +36,7 @@ class WeightTable:
     causes: tuple[str, ...] = ()
     cause: str = ""
     decided_at_s: float = 0.0
+    shadow: NDArray[np.int64] | None = None
 
     def same_weights(self, other: "WeightTable") -> bool:
         """Return whether both give every endpoint the same weight."""
@@ -46,5 +48,13 @@ class WeightTable:
 
     def share(self) -> NDArray[np.float64]:
         """Return each endpoint's fraction of the total weight."""
-        total = self.weights.sum()
-        return self.weights / total if total else np.zeros(len(self.endpoints))
+        return _parts(self.weights)
+
+    def shadow_share(self) -> NDArray[np.float64]:
+        """Return each endpoint's fraction of what the law would publish; of what it publishes outside shadow."""
+        return _parts(self.weights if self.shadow is None else self.shadow)
+
+
+def _parts(weights: NDArray[np.int64]) -> NDArray[np.float64]:
+    total = weights.sum()
+    return weights / total if total else np.zeros(len(weights))

@@ -108,7 +108,7 @@ class Reading:
         if table is not None and endpoint.id in table.endpoints:
             tree = explain(table, endpoint.id)
         pins = () if tree.find("pin") else self._operator(service, endpoint.id)
-        roots = (*pins, _sample(self._loads.of(service.name).get(endpoint.id)))
+        roots = (*pins, _shadow(shown), _sample(self._loads.of(service.name).get(endpoint.id)))
         because = (*tree.because, *(root for root in roots if root))
         return pb.ExplainResponse(endpoint=shown, reason=words.reason(replace(tree, because=because)))
 
@@ -179,6 +179,14 @@ class Reading:
 
 def _in_sync(node: NodeStatus) -> bool:
     return all(t.state in _QUIET for t in node.types.values())
+
+
+def _shadow(shown: pb.Endpoint) -> Reason | None:
+    if not shown.HasField("shadow_weight"):
+        return None
+    return Reason(
+        "shadow weight", float(shown.shadow_weight), "of 1000 = fair share", "shadow mode: the law shows it only"
+    )
 
 
 def _pinned(pin: Pin) -> Reason:

@@ -22,7 +22,7 @@ from xds_server.servers.admin_picture import Load
 from xds_server.servers.node_status import NodeStatus
 
 _PARTS = ("preference", "thresholds", "guardrails")
-_NUMBERS = ("active_request_bias", "concurrency")
+_PLAIN = ("active_request_bias", "concurrency", "shadow")
 
 
 def timestamp(seconds: float) -> Timestamp | None:
@@ -78,7 +78,7 @@ def node(status: NodeStatus, telemetry_problem: str) -> pb.Node:
 
 def policy(wanted: Policy) -> pb.Policy:
     """Return a policy with every number of it."""
-    made = pb.Policy(objective=wanted.objective.value, **{name: getattr(wanted, name) for name in _NUMBERS})
+    made = pb.Policy(objective=wanted.objective.value, **{name: getattr(wanted, name) for name in _PLAIN})
     for part in _PARTS:
         _fill(getattr(made, part), getattr(wanted, part))
     _fill(made.dns.failover, wanted.failover)
@@ -94,7 +94,7 @@ def tuned(current: Policy, wished: pb.Policy) -> Policy:
     """Return the policy with what was wished for; the rest stays. Raises InvalidPolicy with every fault."""
     changes: dict[str, Any] = {part: _merged(getattr(current, part), getattr(wished, part)) for part in _PARTS}
     changes["failover"] = _merged(current.failover, wished.dns.failover)
-    changes |= {name: getattr(wished, name) for name in _NUMBERS if wished.HasField(name)}
+    changes |= {name: getattr(wished, name) for name in _PLAIN if wished.HasField(name)}
     if wished.HasField("objective"):
         known = [o.value for o in Objective]
         if wished.objective not in known:
@@ -168,6 +168,9 @@ def _decided(table: WeightTable) -> dict[EndpointId, dict[str, Any]]:
         }
         for i, (name, weight) in enumerate(zip(table.endpoints, table.weights.tolist(), strict=True))
     }
+    if table.shadow is not None:
+        for name, weight, share in zip(table.endpoints, table.shadow.tolist(), table.shadow_share(), strict=True):
+            decided[name] |= {"shadow_weight": weight, "shadow_share": share}
     if scores is None:
         return decided
     parts = zip(scores.endpoints, scores.score.tolist(), scores.confidence.tolist(), scores.excluded, strict=True)

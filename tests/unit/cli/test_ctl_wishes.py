@@ -41,15 +41,25 @@ def test_policy_names_may_be_short_where_clear():
 def test_every_fault_of_a_policy_is_told():
     """Ambiguous, unknown, malformed and ill-typed assignments are told together."""
     with pytest.raises(typer.BadParameter) as caught:
-        wishes.policy(["min_score=1", "speed=3", "cost", "cost=x", "after_ticks=1.5", "concurrency=-1"])
-    for word in ("could be", "policy get SERVICE", "NAME=VALUE", "'x' is no number", "no whole number", "out of range"):
+        wishes.policy(["min_score=1", "speed=3", "cost", "cost=x", "after_ticks=1.5", "concurrency=-1", "shadow=2"])
+    for word in (
+        "neither true nor false",
+        "could be",
+        "policy get SERVICE",
+        "NAME=VALUE",
+        "'x' is no number",
+        "no whole number",
+        "out of range",
+    ):
         assert word in str(caught.value)
 
 
 def test_what_is_shown_can_be_typed():
     """Every line of `policy get` is an assignment of `policy set`."""
-    shown = pb.Policy(objective="latency", concurrency=2)
+    shown = pb.Policy(objective="latency", concurrency=2, shadow=True)
     shown.preference.performance = 1.5
     lines = [f"{name}={value}" for name, value in wishes.policy_lines(shown)]
     typed = wishes.policy(lines)
     assert (typed.objective, typed.concurrency, typed.preference.performance) == ("latency", 2, 1.5)
+    assert ("shadow", "true") in list(wishes.policy_lines(shown))
+    assert typed.shadow

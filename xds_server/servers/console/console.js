@@ -90,7 +90,7 @@ function serviceRows(endpoints) {
     const why = element("button", e.reason || "explain", "link");
     why.addEventListener("click", () => explain(e));
     const marks = [e.draining ? "draining" : "", e.pin ? "pinned" : ""].filter(Boolean).join(", ");
-    return [`${e.id}${marks ? ` (${marks})` : ""}`, `${e.address}:${e.port}`, bars, e.weight === undefined ? "–" : String(e.weight), percent(e.share), percent(load.share),
+    return [`${e.id}${marks ? ` (${marks})` : ""}`, `${e.address}:${e.port}`, bars, `${e.weight ?? "–"}${e.shadow_weight === undefined ? "" : ` (shadow ${e.shadow_weight})`}`, percent(e.share), percent(load.share),
       number(load.rps), number(load.latency_ms), percent(load.error_rate), number(e.score, 2), number(e.confidence, 2), why];
   });
 }
@@ -101,7 +101,7 @@ function showServices(services, endpoints) {
   const parts = services.flatMap((s) => {
     const table = element("table");
     fill(table, ENDPOINT_COLUMNS, serviceRows(endpoints.filter((e) => e.service === s.name)));
-    const title = element("h3", [s.name, element("span", ` · ${s.available} of ${s.endpoints} serve · ${number(s.rps)} req/s · ${s.policy.objective} · last change: ${s.cause || "none"}`, "quiet"),
+    const title = element("h3", [s.name, element("span", ` · ${s.available} of ${s.endpoints} serve · ${number(s.rps)} req/s · ${s.policy.objective}${s.policy.shadow ? " · shadow: weights are shown, not published" : ""} · last change: ${s.cause || "none"}`, "quiet"),
       element("span", "", "key weight"), element("span", "weight", "quiet"), element("span", "", "key traffic"), element("span", "traffic", "quiet")]);
     return [title, element("div", table, "scroll")];
   });

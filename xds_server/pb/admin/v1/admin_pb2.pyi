@@ -141,7 +141,7 @@ class Locality(_message.Message):
     def __init__(self, region: _Optional[str] = ..., zone: _Optional[str] = ...) -> None: ...
 
 class Endpoint(_message.Message):
-    __slots__ = ("service", "id", "address", "port", "locality", "cost", "dns_name", "source", "subnet_id", "draining", "weight", "share", "score", "confidence", "load", "pin", "reason")
+    __slots__ = ("service", "id", "address", "port", "locality", "cost", "dns_name", "source", "subnet_id", "draining", "weight", "share", "score", "confidence", "load", "pin", "reason", "shadow_weight", "shadow_share")
     SERVICE_FIELD_NUMBER: _ClassVar[int]
     ID_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
@@ -159,6 +159,8 @@ class Endpoint(_message.Message):
     LOAD_FIELD_NUMBER: _ClassVar[int]
     PIN_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    SHADOW_WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    SHADOW_SHARE_FIELD_NUMBER: _ClassVar[int]
     service: str
     id: str
     address: str
@@ -176,7 +178,9 @@ class Endpoint(_message.Message):
     load: Load
     pin: Pin
     reason: str
-    def __init__(self, service: _Optional[str] = ..., id: _Optional[str] = ..., address: _Optional[str] = ..., port: _Optional[int] = ..., locality: _Optional[_Union[Locality, _Mapping]] = ..., cost: _Optional[float] = ..., dns_name: _Optional[str] = ..., source: _Optional[str] = ..., subnet_id: _Optional[str] = ..., draining: _Optional[bool] = ..., weight: _Optional[int] = ..., share: _Optional[float] = ..., score: _Optional[float] = ..., confidence: _Optional[float] = ..., load: _Optional[_Union[Load, _Mapping]] = ..., pin: _Optional[_Union[Pin, _Mapping]] = ..., reason: _Optional[str] = ...) -> None: ...
+    shadow_weight: int
+    shadow_share: float
+    def __init__(self, service: _Optional[str] = ..., id: _Optional[str] = ..., address: _Optional[str] = ..., port: _Optional[int] = ..., locality: _Optional[_Union[Locality, _Mapping]] = ..., cost: _Optional[float] = ..., dns_name: _Optional[str] = ..., source: _Optional[str] = ..., subnet_id: _Optional[str] = ..., draining: _Optional[bool] = ..., weight: _Optional[int] = ..., share: _Optional[float] = ..., score: _Optional[float] = ..., confidence: _Optional[float] = ..., load: _Optional[_Union[Load, _Mapping]] = ..., pin: _Optional[_Union[Pin, _Mapping]] = ..., reason: _Optional[str] = ..., shadow_weight: _Optional[int] = ..., shadow_share: _Optional[float] = ...) -> None: ...
 
 class Load(_message.Message):
     __slots__ = ("rps", "share", "latency_ms", "latency_p99_ms", "error_rate", "in_flight")
@@ -209,7 +213,7 @@ class Pin(_message.Message):
     def __init__(self, weight: _Optional[int] = ..., share: _Optional[float] = ..., reason: _Optional[str] = ..., set_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Policy(_message.Message):
-    __slots__ = ("objective", "preference", "thresholds", "guardrails", "dns", "active_request_bias", "concurrency")
+    __slots__ = ("objective", "preference", "thresholds", "guardrails", "dns", "active_request_bias", "concurrency", "shadow")
     OBJECTIVE_FIELD_NUMBER: _ClassVar[int]
     PREFERENCE_FIELD_NUMBER: _ClassVar[int]
     THRESHOLDS_FIELD_NUMBER: _ClassVar[int]
@@ -217,6 +221,7 @@ class Policy(_message.Message):
     DNS_FIELD_NUMBER: _ClassVar[int]
     ACTIVE_REQUEST_BIAS_FIELD_NUMBER: _ClassVar[int]
     CONCURRENCY_FIELD_NUMBER: _ClassVar[int]
+    SHADOW_FIELD_NUMBER: _ClassVar[int]
     objective: str
     preference: Preference
     thresholds: Thresholds
@@ -224,7 +229,8 @@ class Policy(_message.Message):
     dns: Dns
     active_request_bias: float
     concurrency: int
-    def __init__(self, objective: _Optional[str] = ..., preference: _Optional[_Union[Preference, _Mapping]] = ..., thresholds: _Optional[_Union[Thresholds, _Mapping]] = ..., guardrails: _Optional[_Union[Guardrails, _Mapping]] = ..., dns: _Optional[_Union[Dns, _Mapping]] = ..., active_request_bias: _Optional[float] = ..., concurrency: _Optional[int] = ...) -> None: ...
+    shadow: bool
+    def __init__(self, objective: _Optional[str] = ..., preference: _Optional[_Union[Preference, _Mapping]] = ..., thresholds: _Optional[_Union[Thresholds, _Mapping]] = ..., guardrails: _Optional[_Union[Guardrails, _Mapping]] = ..., dns: _Optional[_Union[Dns, _Mapping]] = ..., active_request_bias: _Optional[float] = ..., concurrency: _Optional[int] = ..., shadow: _Optional[bool] = ...) -> None: ...
 
 class Preference(_message.Message):
     __slots__ = ("performance", "cost", "proximity")
