@@ -118,6 +118,8 @@ async def running(settings: Settings, set_level: Callable[[str], str]) -> AsyncI
         await stack.enter_async_context(plane.stats)
         for registry in plane.registries:
             stack.push_async_callback(registry.close)
+        for step in plane.fabrics:
+            stack.push_async_callback(step.fabric.close)
         controllers = plane.controllers()
         health = Health(lambda: not_ready(controllers, _NEEDED), plane.degraded, plane.heard)
         picture = replace(plane.picture(), health=health)

@@ -84,6 +84,12 @@ STORE_COMMIT_SECONDS = _histogram("store_commit_seconds", "One durable transacti
 DNS_UPDATES = _counter("dns_updates_total", "Names written to DNS, by what became of it.", "result")
 REGISTRY_UPDATES = _counter("registry_updates_total", "Rounds with a registry, by what became of them.", "result")
 
+# ---- network fabrics
+FABRIC_OPERATIONS = _counter(
+    "fabric_operations_total", "What network fabrics were asked, by what became of it.", "operation", "result"
+)
+FABRIC_ATTACHED = _gauge("fabric_attached_subnets", "Subnets known to be attached to a network fabric.", "fabric")
+
 # ---- the process
 CONTROLLER_SECONDS = _histogram("controller_run_seconds", "One successful step of a controller.", "controller")
 CONTROLLER_FAILURES = _counter("controller_failures_total", "Failed steps; each is retried.", "controller")

@@ -13,10 +13,11 @@ from xds_server.adapters.ring_file import RingFile
 from xds_server.adapters.seasonal_forecaster import SeasonalForecaster
 from xds_server.config import Settings, facts
 from xds_server.config.current import Configured
-from xds_server.config.outside import name_services, registries
+from xds_server.config.outside import fabrics, name_services, registries
 from xds_server.controllers.allocate import Allocate
 from xds_server.controllers.announce import Announce
 from xds_server.controllers.arrive import Arrive
+from xds_server.controllers.attach import Attach, Fabrics
 from xds_server.controllers.autoscale import Autoscale, Scene
 from xds_server.controllers.base import Controller, Step
 from xds_server.controllers.forecast import ForecastStep
@@ -119,13 +120,17 @@ class ControlPlane:
         self._compose_names()
 
     def _compose_subnets(self) -> None:
-        """Requests wait in the room; the ledger remembers; allocate, provision and announce move allocations on."""
+        """Requests wait in the room; the ledger remembers; allocate, provision, announce move allocations on; fabrics follow."""
         plan, clock, ledger = self.configured.plan, self.clock, self.ledger
         patience = facts.patience(self.settings)
         presence = Presence(self.fleet.nodes, clock, patience.node_timeout_s)
         self.room = room = WaitingRoom(lambda: SubnetId(f"sn-{uuid.uuid4().hex[:16]}"))
         self.allocate = Allocate(ledger, room, plan, clock)
-        self.provision = Provision(ledger, self.fleet, presence, patience, clock, named_by=self._named_by)
+        self.fabrics = [Attach(fabric, ledger, plan, clock) for fabric in fabrics(self.settings)]
+        routed = Fabrics({step.fabric.name: step for step in self.fabrics}, plan)
+        self.provision = Provision(
+            ledger, self.fleet, presence, patience, clock, named_by=self._named_by, fabrics=routed
+        )
         self.announce = Announce(ledger, self.fleet, presence, plan, clock)
         self.subnet_desk = SubnetDesk(
             ledger, room, plan, self.allocate.pools, clock, scaled=lambda: self.autoscale.scaled.value
@@ -210,7 +215,7 @@ class ControlPlane:
 
     def degraded(self) -> list[str]:
         """Return what is not as good as it could be, though everything works."""
-        named = [f"{step.name}: {step.problem}" for step in self._outside() if step.problem]
+        named = [f"{step.name}: {step.problem}" for step in (*self._outside(), *self.fabrics) if step.problem]
         return ([f"forecast: {why}"] if (why := self.forecast.because) else []) + named
 
     def heard(self) -> tuple[int, int]:
@@ -231,7 +236,7 @@ class ControlPlane:
         steps: tuple[Step, ...] = (
             self.fleet, self.allocate, self.provision, self.announce, self.desk, self.scrape, self.forecast,
             self.keep_rings, self.weigh, self.autoscale, self.remember, self.publish, self.arrive, *self.names,
-            *self.registers,
+            *self.registers, *self.fabrics,
         )  # fmt: skip
         return [Controller(step, self.clock) for step in steps]
 

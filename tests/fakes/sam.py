@@ -12,6 +12,7 @@ from itertools import count
 from tests.fakes.front_ends import FakeFrontEnds, front_end
 from xds_server.controllers.allocate import Allocate
 from xds_server.controllers.announce import Announce
+from xds_server.controllers.attach import Attach, Fabrics
 from xds_server.controllers.base import Controller
 from xds_server.controllers.front_ends import Presence
 from xds_server.controllers.provision import Provision
@@ -20,7 +21,7 @@ from xds_server.domain.autoscaling import Scaled
 from xds_server.domain.names import ApplianceName, PoolName, ServiceName, SubnetId
 from xds_server.domain.subnets import Allocation, Block, Phase, Pool, SubnetPlan, SubnetRequest
 from xds_server.domain.topology import Appliance, Upstream
-from xds_server.ports import Clock, Store
+from xds_server.ports import Clock, NetworkFabric, Store
 from xds_server.servers.subnet_desk import SubnetDesk
 from xds_server.state.ledger import Ledger
 from xds_server.state.waiting import WaitingRoom
@@ -102,6 +103,7 @@ async def running(
     front_ends: FakeFrontEnds | None = None,
     patience: Patience = AT_ONCE,
     first_id: int = 1,
+    fabric: NetworkFabric | None = None,
 ) -> AsyncIterator[Sam]:
     """Run the subnet half until the block ends; the store stays open."""
     nodes = front_ends or FakeFrontEnds(front_end("fe-1"))
@@ -113,11 +115,13 @@ async def running(
     )
     presence = Presence(nodes.nodes, clock, patience.node_timeout_s)
     allocate = Allocate(ledger, room, plans, clock)
-    provision = Provision(ledger, nodes, presence, patience, clock)
+    attach = [Attach(f, ledger, plans, clock) for f in (fabric,) if f]
+    routed = Fabrics({step.fabric.name: step for step in attach}, plans)
+    provision = Provision(ledger, nodes, presence, patience, clock, fabrics=routed)
     announce = Announce(ledger, nodes, presence, plans, clock)
     scaled: dict[ApplianceName, Scaled] = {}
     desk = SubnetDesk(ledger, room, plans, allocate.pools, clock, scaled=lambda: scaled)
-    controllers = tuple(Controller(step, clock) for step in (allocate, provision, announce))
+    controllers = tuple(Controller(step, clock) for step in (allocate, provision, announce, *attach))
     await ledger.load()
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(controller.run()) for controller in controllers]

@@ -111,6 +111,7 @@ class PoolPart(Part):
 
     dns_servers: tuple[IpAddress, ...] = ()
     mtu: Annotated[int, Field(ge=1280, le=65_535)] = DEFAULT_MTU  # 1280: the least that IPv6 asks of a link
+    fabric: Label | None = None
 
 
 class QuotaPart(Part):
@@ -179,11 +180,64 @@ class RegistryPart(Part):
         return self
 
 
+class NsxPart(Part):
+    """Where an NSX fabric puts segments."""
+
+    tier1: Label
+    transport_zone: Annotated[str, Field(pattern=r"^(/[A-Za-z0-9_.-]+)*$", max_length=255)] = ""
+
+
+class AciPart(Part):
+    """The bridge domain that an ACI fabric puts subnets in."""
+
+    tenant: Label
+    bridge_domain: Label
+    scope: Literal["public", "private", "shared", "public,shared", "private,shared"] = "public"
+
+
+class NeutronPart(Part):
+    """The project that a Neutron fabric puts networks in; without ``keystone`` nobody logs in."""
+
+    keystone: str = ""
+    project: Label = "admin"
+    domain: Label = "Default"
+    router: Annotated[str, Field(pattern=r"^([0-9a-f-]{36})?$")] = ""
+
+
 class FabricPart(Part):
     """A network fabric."""
 
     name: Label
-    kind: Literal["none"] = "none"
+    kind: Literal["none", "nsx", "aci", "neutron"] = "none"
+    url: str = ""
+    owner: Label = "xds-server"
+    username: Annotated[str, Field(max_length=255)] = ""
+    password_file: Path | None = None
+    ca: Path | None = None
+    nsx: NsxPart | None = None
+    aci: AciPart | None = None
+    neutron: NeutronPart | None = None
+
+    @model_validator(mode="after")
+    def can_be_asked(self) -> Self:
+        """Refuse what is no address of a controller, a part of another kind, and a login without a user."""
+        for kind in ("nsx", "aci", "neutron"):
+            if (getattr(self, kind) is not None) != (kind == self.kind):
+                raise ValueError(f"a fabric of kind {self.kind} {'needs' if kind == self.kind else 'has no'} {kind}:")
+        if self.kind == "none":
+            return self
+        where = [self.url, *([self.neutron.keystone] if self.neutron and self.neutron.keystone else [])]
+        if not all(map(_is_controller, where)):
+            raise ValueError("url (and keystone) must be http://HOST:PORT or https://HOST, without user or query")
+        logs_in = self.neutron is None or bool(self.neutron.keystone)
+        if logs_in != bool(self.username and self.password_file):
+            raise ValueError("username and password_file belong together; only neutron without keystone has neither")
+        return self
+
+
+def _is_controller(url: str) -> bool:
+    where = urlsplit(url)
+    return where.scheme in {"http", "https"} and bool(where.hostname) and "@" not in where.netloc and not where.query
 
 
 class SubnetsPart(Part):

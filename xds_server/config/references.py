@@ -174,6 +174,7 @@ _RULES: tuple[Callable[[Mapping[str, object]], Iterator[Fault]], ...] = (
     *(_twice(section) for section in ("services", "appliances", "pools", "dns_servers", "fabrics")),
     _refers(("appliances",), "service", "services"),
     _refers(("pools",), "security_profiles", "security_profiles"),
+    _refers(("pools",), "fabric", "fabrics"),
     _nested("services", "dns", "server", "dns_servers"),
     _nested("appliances", "subnet", "security_profile", "security_profiles"),
     _locations,

@@ -1,21 +1,24 @@
 """Provision: moves every allocation on: node, listener acknowledged, active; and back: drained, removed, cooling.
 
-Reads: the ledger, the front-end nodes. Writes: moves in the ledger. Knows when to look again. Does not know the rules:
-those are ``decisions.provisioning``.
+Reads: the ledger, the front-end nodes, how network fabrics stand. Writes: moves in the ledger. Knows when to look
+again. Does not know the rules: those are ``decisions.provisioning``.
 """
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
+from xds_server.controllers.attach import Fabrics
 from xds_server.controllers.front_ends import FrontEnds, Presence
 from xds_server.controllers.waking import newer_or_due
 from xds_server.decisions.placement import listeners
 from xds_server.decisions.provisioning import Patience, Scene, Sight, next_move
 from xds_server.domain.names import NodeId
 from xds_server.domain.networks import serving_address
-from xds_server.domain.subnets import Allocation, Phase
+from xds_server.domain.subnets import Allocation, Phase, SubnetPlan
 from xds_server.ports import Clock
 from xds_server.state.ledger import Ledger, Move
+from xds_server.state.watchable import Watchable
 
 _MOVING = (Phase.PROVISIONING, Phase.ERROR, Phase.RELEASING, Phase.ACTIVE)
 
@@ -34,15 +37,18 @@ class Provision:
         clock: Clock,
         *,
         named_by: Callable[[str], str] = lambda _: "",
+        fabrics: Fabrics | None = None,
     ) -> None:
-        """Take ``named_by``: who outside still tells clients of an address, '' for nobody."""
+        """Take ``named_by``: who outside still tells clients of an address, '' for nobody; ``fabrics``: who routes."""
         self._ledger = ledger
         self._front_ends = front_ends
         self._presence = presence
         self._patience = patience
         self._clock = clock
         self._named_by = named_by
+        self._fabrics = fabrics or Fabrics({}, Watchable(SubnetPlan()))
         self._seen = (-1, -1)
+        self._fabrics_seen = self._fabrics.seen()
         self._due_s = math.inf
 
     async def wait(self) -> None:
@@ -52,12 +58,14 @@ class Provision:
             self._due_s - self._clock.wall(),
             (self._ledger.allocations, self._seen[0]),
             (self._front_ends.changed, self._seen[1]),
+            *self._fabrics_seen,
         )
 
     async def step(self) -> None:
         """Move everything that can move."""
         await self._ledger.load()
         self._seen = (self._ledger.allocations.revision, self._front_ends.changed.revision)
+        self._fabrics_seen = self._fabrics.seen()
         nodes = self._presence.look()
         load = {node: len(wanted) for node, wanted in listeners(self._ledger.allocations.value.values()).items()}
         with_agent = {node for node in nodes if self._front_ends.has_agent(node)}
@@ -76,6 +84,13 @@ class Provision:
         await self._ledger.write(moves, scene.now_s, self.name)
 
     def _sight(self, allocation: Allocation) -> Sight:
+        if allocation.phase is Phase.RELEASING:
+            return replace(self._node_sight(allocation), fabric=self._fabrics.holding(allocation))
+        missing = self._fabrics.missing(allocation)
+        why = self._fabrics.refusal(allocation) if missing else ""
+        return replace(self._node_sight(allocation), fabric=missing, fabric_refusal=why)
+
+    def _node_sight(self, allocation: Allocation) -> Sight:
         node, named = allocation.node, self._named(allocation)
         if named and not allocation.listening:
             return Sight(named=named)

@@ -41,6 +41,8 @@ class Sight:
     ``silent``: it acknowledged that this listener is gone. ``problem``: its words of rejection, or ''. ``named``: who
     outside still tells clients of the address (a DNS server, a registry), or ''. ``has_agent``: an agent configures its
     interfaces; then ``attached``, ``detached`` and ``refusal`` say the same of the interface.
+    ``fabric``: what its network fabric still has to do, before a node serves it or before its block may cool, or '';
+    ``fabric_refusal``: why the fabric failed, or ''.
     """
 
     missing_s: float | None = None
@@ -52,6 +54,8 @@ class Sight:
     attached: bool = False
     detached: bool = False
     refusal: str = ""
+    fabric: str = ""
+    fabric_refusal: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,7 @@ def next_move(allocation: Allocation, sight: Sight, scene: Scene) -> Allocation 
 
 def _provision(allocation: Allocation, sight: Sight, scene: Scene) -> Allocation | float:
     if allocation.node is None or not allocation.listening:
-        return _place(allocation, scene)
+        return _join(allocation, sight, scene) if sight.fabric else _place(allocation, scene)
     if sight.has_agent and not allocation.attached:
         return replace(allocation, attached=True)
     configured = sight.attached or not sight.has_agent
@@ -82,6 +86,16 @@ def _provision(allocation: Allocation, sight: Sight, scene: Scene) -> Allocation
     if sight.problem or sight.refusal:
         return _fail(allocation, scene, _refused(allocation, sight))
     return _await(allocation, sight, scene)
+
+
+def _join(allocation: Allocation, sight: Sight, scene: Scene) -> Allocation | float:
+    """No node before its fabric routes the subnet there."""
+    if sight.fabric_refusal:
+        return _fail(allocation, scene, sight.fabric_refusal)
+    give_up = allocation.since_s + scene.patience.provision_timeout_s
+    if scene.now_s < give_up:
+        return _told(allocation, f"waiting: {sight.fabric}", give_up)
+    return _fail(allocation, scene, f"not in time: {sight.fabric}")
 
 
 def _await(allocation: Allocation, sight: Sight, scene: Scene) -> Allocation | float:
@@ -116,9 +130,9 @@ def _retry(allocation: Allocation, _sight: Sight, scene: Scene) -> Allocation | 
 
 def _release(allocation: Allocation, sight: Sight, scene: Scene) -> Allocation | float:
     if sight.named and not allocation.listening:
-        return _unname(allocation, sight.named, scene)
+        return _unname(allocation, sight, scene)
     if allocation.node is None:
-        return _move(allocation, Event.CONFIRMED, scene, "released before any node served it")
+        return _leave(allocation, sight, scene) if sight.fabric else _cool(allocation, scene, _no_node(allocation))
     return _silence(allocation, sight, scene)
 
 
@@ -132,7 +146,7 @@ def _silence(allocation: Allocation, sight: Sight, scene: Scene) -> Allocation |
         return replace(moved, listening=False)
     if sight.silent:
         return _detach(allocation, sight, scene)
-    return _give_up(allocation, scene)
+    return _give_up(allocation, sight, scene)
 
 
 def _detach(allocation: Allocation, sight: Sight, scene: Scene) -> Allocation | float:
@@ -144,31 +158,50 @@ def _detach(allocation: Allocation, sight: Sight, scene: Scene) -> Allocation | 
         why = f"waiting for the agent of node {allocation.node} to confirm the removal of the interface"
         return replace(allocation, detaching=True, reason=why)
     if sight.detached or not (allocation.attached or sight.has_agent):
-        return _confirm(allocation, scene, f"node {allocation.node} confirmed the removal")
-    return _give_up(allocation, scene)
+        return _confirm(allocation, sight, scene, f"node {allocation.node} confirmed the removal")
+    return _give_up(allocation, sight, scene)
 
 
-def _confirm(allocation: Allocation, scene: Scene, why: str) -> Allocation:
+def _confirm(allocation: Allocation, sight: Sight, scene: Scene, why: str) -> Allocation:
+    """No node has anything of it left: its fabric lets go next; without one its block cools."""
+    if sight.fabric:
+        return replace(allocation, node=None, listening=False, attached=False, detaching=False, reason=why)
+    return _cool(allocation, scene, why)
+
+
+def _cool(allocation: Allocation, scene: Scene, why: str) -> Allocation:
     moved = _move(allocation, Event.CONFIRMED, scene, why)
     return replace(moved, listening=False, attached=False, detaching=False)
 
 
-def _give_up(allocation: Allocation, scene: Scene) -> Allocation | float:
+def _leave(allocation: Allocation, sight: Sight, scene: Scene) -> Allocation | float:
+    """The fabric has as long as the node had; what is given up is removed there as soon as it can be."""
+    given_up = allocation.since_s + 2 * scene.patience.release_timeout_s
+    if scene.now_s < given_up:
+        return _told(allocation, f"waiting for {sight.fabric}", given_up)
+    return _cool(allocation, scene, f"given up waiting for {sight.fabric}")
+
+
+def _no_node(allocation: Allocation) -> str:
+    return "nothing serves it any more" if allocation.generation else "released before any node served it"
+
+
+def _give_up(allocation: Allocation, sight: Sight, scene: Scene) -> Allocation | float:
     patience = scene.patience
     given_up = allocation.since_s + patience.release_timeout_s
     if scene.now_s < given_up:
         return given_up
     why = f"node {allocation.node} did not confirm the removal within {patience.release_timeout_s:g} s"
-    return _confirm(allocation, scene, why)
+    return _confirm(allocation, sight, scene, why)
 
 
-def _unname(allocation: Allocation, named: str, scene: Scene) -> Allocation | float:
+def _unname(allocation: Allocation, sight: Sight, scene: Scene) -> Allocation | float:
     """Nobody else gets an address that clients are still sent to under the old name."""
     given_up = allocation.since_s + scene.patience.release_timeout_s
     if scene.now_s < given_up:
-        return _told(allocation, f"waiting for {named} to stop naming its address", scene.now_s + _LOOK_AGAIN_S)
-    why = f"{named} did not stop naming its address within {scene.patience.release_timeout_s:g} s"
-    return _confirm(allocation, scene, why)
+        return _told(allocation, f"waiting for {sight.named} to stop naming its address", scene.now_s + _LOOK_AGAIN_S)
+    why = f"{sight.named} did not stop naming its address within {scene.patience.release_timeout_s:g} s"
+    return _confirm(allocation, sight, scene, why)
 
 
 def _place(allocation: Allocation, scene: Scene) -> Allocation | float:

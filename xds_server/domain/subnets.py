@@ -86,6 +86,7 @@ class Pool:
     """Prefixes that subnets are carved from, and what they are good for.
 
     No ``security_profiles``: good for any that is defined. ``dns_servers`` and ``mtu`` are handed on to appliances.
+    ``fabric``: what routes them to the nodes, None where nothing must be told.
     """
 
     name: PoolName
@@ -102,6 +103,7 @@ class Pool:
     exclusions: tuple[Block, ...] = ()
     dns_servers: tuple[str, ...] = ()
     mtu: int = DEFAULT_MTU
+    fabric: str | None = None
 
     def offers(self, security_profile: str) -> bool:
         """Return whether subnets with that profile may come from here."""
