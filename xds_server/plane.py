@@ -120,7 +120,7 @@ class ControlPlane:
         self._compose_names()
 
     def _compose_subnets(self) -> None:
-        """Requests wait in the room; the ledger remembers; allocate, provision, announce move allocations on; fabrics follow."""
+        """Requests wait in the room; the ledger remembers; allocate, provision and announce move on; fabrics follow."""
         plan, clock, ledger = self.configured.plan, self.clock, self.ledger
         patience = facts.patience(self.settings)
         presence = Presence(self.fleet.nodes, clock, patience.node_timeout_s)
