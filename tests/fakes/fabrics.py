@@ -226,20 +226,22 @@ class FakeApic(FakeController):
         """The bridge domain with its subnets, and each subnet."""
         domain = "/api/mo/uni/tn-T/BD-B"
         if path == f"{domain}.json":
-            children = [{"fvSubnet": self._told(ip)} for ip in self.subnets]
+            children = [{"fvSubnet": {"attributes": told}} for told in self.subnets.values()]
             found = [{"fvBD": {"attributes": {"name": "B"}, "children": children}}] if self.has_domain else []
             return httpx.Response(200, json={"totalCount": str(len(found)), "imdata": found})
         ip = path.removeprefix(f"{domain}/subnet-[").removesuffix("].json")
+        if method == "GET":
+            faults = [_fault(self.faults_of[ip])] if ip in self.faults_of else []
+            return httpx.Response(200, json={"totalCount": str(len(faults)), "imdata": faults})
         if method == "DELETE":
             self.subnets.pop(ip, None)
         else:
             self.subnets[ip] = {**self.subnets.get(ip, {}), **body["fvSubnet"]["attributes"]}
         return httpx.Response(200, json={"totalCount": "0", "imdata": []})
 
-    def _told(self, ip: str) -> dict[str, object]:
-        text = self.faults_of.get(ip)
-        fault = {"faultInst": {"attributes": {"code": "F0469", "severity": "critical", "descr": text}}}
-        return {"attributes": self.subnets[ip], "children": [fault] if text else []}
+
+def _fault(text: str) -> dict[str, object]:
+    return {"faultInst": {"attributes": {"code": "F0469", "severity": "critical", "descr": text}}}
 
 
 def _apic_error(status: int, text: str) -> httpx.Response:

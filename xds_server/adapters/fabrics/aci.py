@@ -17,7 +17,8 @@ from xds_server.ports import NetworkFabric
 
 _REFUSED: Final = frozenset({400})
 _GRAVE: Final = {"critical", "major"}
-_CHILDREN: Final = {"rsp-subtree": "full", "rsp-subtree-class": "fvSubnet,faultInst", "rsp-subtree-include": "faults"}
+_SUBNETS: Final = {"rsp-subtree": "children", "rsp-subtree-class": "fvSubnet"}
+_FAULTS: Final = {"rsp-subtree-include": "faults,no-scoped"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +37,10 @@ class BridgeDomain:
 
 @dataclass(frozen=True, slots=True)
 class _Subnet:
-    """One fvSubnet as it is there. ``mark``: ours, else None. ``faults``: grave ones."""
+    """One fvSubnet as it is there. ``mark``: ours, else None."""
 
     gateway: str
     mark: tuple[SubnetId, int] | None
-    faults: tuple[str, ...]
 
 
 class _Token:
@@ -85,7 +85,7 @@ class Aci:
                 return failed(f"{self._asking.at}: subnet {gateway}: {_said(reply)}")
         if missing:
             return waiting(f"{self._asking.at} has taken {', '.join(missing)}; faults are looked for", 0.5)
-        faults = [fault for s in mine.values() if s.gateway in wanted.gateways for fault in s.faults]
+        faults = [fault for gateway in sorted(wanted.gateways) for fault in await self._faults(gateway)]
         return failed(f"{self._asking.at}: {shortened('; '.join(faults))}") if faults else DONE
 
     @understood
@@ -107,15 +107,19 @@ class Aci:
 
     async def _there(self) -> list[_Subnet] | None:
         """Return the bridge domain's subnets; None: there is no such bridge domain."""
-        body = (await self._asking.ask("GET", f"{self._domain.path}.json", params=_CHILDREN)).body
+        body = (await self._asking.ask("GET", f"{self._domain.path}.json", params=_SUBNETS)).body
         if not body["imdata"]:
             return None
         return [self._subnet(child) for child in _children(body["imdata"][0]["fvBD"], "fvSubnet")]
 
     def _subnet(self, told: Mapping[str, Any]) -> _Subnet:
-        faults = [child["attributes"] for child in _children(told, "faultInst")]
-        grave = tuple(f"{f.get('code', '')} {f.get('descr', '')}" for f in faults if f.get("severity") in _GRAVE)
-        return _Subnet(told["attributes"]["ip"], self._mark(told["attributes"].get("annotation", "")), grave)
+        return _Subnet(told["attributes"]["ip"], self._mark(told["attributes"].get("annotation", "")))
+
+    async def _faults(self, gateway: str) -> list[str]:
+        """Return the grave faults of a subnet."""
+        body = (await self._asking.ask("GET", self._path(gateway), params=_FAULTS)).body
+        told = [item["faultInst"]["attributes"] for item in body["imdata"] if "faultInst" in item]
+        return [f"{f.get('code', '')} {f.get('descr', '')}" for f in told if f.get("severity") in _GRAVE]
 
     def _mark(self, annotation: str) -> tuple[SubnetId, int] | None:
         kind, _, rest = annotation.partition(":")
