@@ -6,7 +6,7 @@ ARGS ?=
 FUZZ_S ?= 900
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help demo test check format lint types imports bench bench-mesh fuzz protos lock train-env clean
+.PHONY: help demo test check format lint types imports bench bench-mesh fuzz test-fabrics record-fabrics protos lock train-env clean
 .DEFAULT_GOAL := help
 
 help:  ## what can be typed
@@ -40,7 +40,7 @@ test: $(VENV)/.dev  ## everything; installs Debian packages too when root
 	$(BIN)/python -m pytest $(ARGS)
 
 check: $(VENV)/.dev format lint types imports  ## format, lint, types, floors and the fast tests
-	$(BIN)/python -m pytest -q -m "not slow and not envoy and not prometheus and not training and not network and not dns and not etcd and not netconf and not browser" $(ARGS)
+	$(BIN)/python -m pytest -q -m "not slow and not envoy and not prometheus and not training and not network and not dns and not etcd and not netconf and not neutron and not browser" $(ARGS)
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format .
@@ -62,6 +62,25 @@ bench-mesh: $(VENV)/.dev  ## our weights against Envoy's own policies on real En
 
 fuzz: $(VENV)/.dev  ## hostile bytes for an hour; FUZZ_S=60 for sixty seconds each of four ways
 	FUZZ_S=$(FUZZ_S) $(BIN)/python -m pytest tests/properties/test_fuzz.py $(ARGS)
+
+# ---- other people's servers and clients, each in an environment of its own
+FABRICS := build/fabrics
+
+$(FABRICS)/%/.made:
+	$(PYTHON) -m venv $(FABRICS)/$*
+	$(FABRICS)/$*/bin/python -m pip --disable-pip-version-check install --quiet $(PACKAGE)
+	@touch $@
+
+$(FABRICS)/neutron/.made: PACKAGE = neutron==29.0.0
+$(FABRICS)/nsx/.made: PACKAGE = vcf-nsx==9.1.1.0
+$(FABRICS)/aci/.made: PACKAGE = ansible==12.3.0
+
+test-fabrics: $(VENV)/.dev $(FABRICS)/neutron/.made  ## network fabrics against a real Neutron, which it installs
+	XDS_NEUTRON_PYTHON=$(CURDIR)/$(FABRICS)/neutron/bin/python XDS_TEST_REQUIRE=neutron $(BIN)/python -m pytest tests/fabrics tests/contracts/test_network_fabric.py $(ARGS)
+
+record-fabrics: $(FABRICS)/nsx/.made $(FABRICS)/aci/.made  ## what the vendors' clients send, recorded anew into tests/fabrics/recordings
+	$(FABRICS)/nsx/bin/python tests/fabrics/record.py nsx
+	$(FABRICS)/aci/bin/python tests/fabrics/record.py aci
 
 # ---- what maintainers type
 protos: $(VENV)/.dev  ## generate xds_server/pb from protos/

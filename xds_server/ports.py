@@ -37,15 +37,12 @@ class Clock(Protocol):
 
     def now(self) -> float:
         """Return seconds that never jump (for intervals and ages)."""
-        ...
 
     def wall(self) -> float:
         """Return seconds since 1970 (for people, durable deadlines)."""
-        ...
 
     async def sleep(self, seconds: float) -> None:
         """Wait."""
-        ...
 
 
 class StatsSource(Protocol):
@@ -57,7 +54,6 @@ class StatsSource(Protocol):
         Raises Unavailable: refused (outside the allowed networks), timeout, connect, status, malformed, too_large,
         crashed (the reading itself broke).
         """
-        ...
 
 
 class RingShelf(Protocol):
@@ -65,11 +61,9 @@ class RingShelf(Protocol):
 
     def put(self, rings: Rings) -> None:
         """Replace what is kept: all of it or nothing. Raises Unavailable: failed."""
-        ...
 
     def get(self) -> Rings | None:
         """Return what is kept, None when nothing is. Raises Unavailable: malformed."""
-        ...
 
 
 class Forecaster(Protocol):
@@ -85,7 +79,6 @@ class Forecaster(Protocol):
         len(QUANTILES), non-decreasing along the last axis; NaN rows where a row has fewer than MINIMUM_CONTEXT values.
         Raises Unavailable: missing, malformed, failed.
         """
-        ...
 
 
 class NameService(Protocol):
@@ -102,14 +95,12 @@ class NameService(Protocol):
 
         Names are absolute, in lower case, without the last dot.
         """
-        ...
 
     async def write(self, zone: str, changes: Mapping[str, RecordSet | None]) -> Mapping[str, str]:
         """Let each name answer exactly this from now on (None: nothing); each is changed whole or not at all.
 
         Returns why, for each name that is somebody else's or that the server would not take: those are untouched.
         """
-        ...
 
 
 class Registry(Protocol):
@@ -124,11 +115,9 @@ class Registry(Protocol):
         Returns why, for each that is somebody else's there: it is untouched. Raises Unavailable: timeout, connect,
         refused, busy, failed, malformed, secret.
         """
-        ...
 
     async def close(self) -> None:
         """Let go of connections; what is registered stays as long as its lease."""
-        ...
 
 
 class NodeConfigurator(Protocol):
@@ -143,14 +132,12 @@ class NodeConfigurator(Protocol):
 
         Raises Unavailable when the node cannot be asked.
         """
-        ...
 
     async def reconcile(self, wanted: Mapping[SubnetId, Interface]) -> Mapping[SubnetId, str]:
         """Make the node have these interfaces and no others of ours; return its words for each that it refused.
 
         May be called again after any failure or crash. Raises Unavailable when the node cannot be asked.
         """
-        ...
 
 
 class KernelParts(Protocol):
@@ -160,15 +147,12 @@ class KernelParts(Protocol):
 
     async def observe(self) -> list[Fact]:
         """Return every fact of ours. Raises Unavailable."""
-        ...
 
     async def make(self, fact: Fact) -> None:
         """Make a fact so. Raises Unavailable: refused, with the kernel's words."""
-        ...
 
     async def remove(self, fact: Fact) -> None:
         """Remove a fact; one that is gone is fine. Raises Unavailable: refused, with the kernel's words."""
-        ...
 
 
 class Throttled(Unavailable):
@@ -191,19 +175,15 @@ class NetworkFabric(Protocol):
 
     async def attach(self, wanted: FabricNetwork) -> Progress:
         """Let the fabric route this subnet; done once it does."""
-        ...
 
     async def detach(self, subnet: SubnetId) -> Progress:
         """Let nothing of ours of this subnet be there; done once it is gone (also when it never was there)."""
-        ...
 
     async def ours(self) -> Mapping[SubnetId, int]:
         """Return what carries our mark: subnet -> generation at which it was attached."""
-        ...
 
     async def close(self) -> None:
         """Let go of connections; what is attached stays."""
-        ...
 
 
 class Conflict(Exception):
@@ -293,28 +273,21 @@ class Store(Protocol):
 
     async def load(self, kind: str) -> list[Document]:
         """Return every document of a kind, by key."""
-        ...
 
     async def held(self) -> list[Held]:
         """Return every block held."""
-        ...
 
     async def answer(self, key: str, now_s: float) -> Answer | None:
         """Return the answer stored under an idempotency key, unless it has expired."""
-        ...
 
     async def commit(self, batch: Batch) -> int:
         """Do all of it in one transaction; return the new revision. On Conflict or Overlap nothing was done."""
-        ...
 
     async def changes(self, *, limit: int, before: int = 0) -> Sequence[Change]:
         """Return the newest rows of the change log, newest first: older than revision ``before`` (0: from the end)."""
-        ...
 
     async def ended(self, subject: str) -> bool:
         """Return whether the change log tells of the end of a subject: a row after which there is nothing."""
-        ...
 
     async def close(self) -> None:
         """Let go of files and threads."""
-        ...
