@@ -124,7 +124,7 @@ async def running(settings: Settings, set_level: Callable[[str], str]) -> AsyncI
         health = Health(lambda: not_ready(controllers, _NEEDED), plane.degraded, plane.heard)
         picture = replace(plane.picture(), health=health)
         smart = SmartEndpoints(picture, chooser(random.Random()))  # noqa: S311 - spreads traffic, guards nothing
-        admin = Admin(picture, plane.desk, smart, set_level)
+        admin = Admin(picture, plane.desk, smart, set_level, replays=plane.replay)
         try:
             tls = facts.tls(settings)
             http = _http(plane, admin, smart, health, tls)

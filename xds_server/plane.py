@@ -29,6 +29,7 @@ from xds_server.controllers.provision import Provision
 from xds_server.controllers.publish import Publish
 from xds_server.controllers.register import RegisterStep
 from xds_server.controllers.remember import Recalled, Remember, recall
+from xds_server.controllers.replay import Replay, Shelf
 from xds_server.controllers.scrape import Scrape, ScrapeOptions
 from xds_server.controllers.weigh import Sources, WeighStep
 from xds_server.domain.names import SubnetId
@@ -172,6 +173,8 @@ class ControlPlane:
             paths=lambda: self.scrape.paths.value,
         )
         self.weigh = WeighStep(sources, self.clock, self.history.interval_s, remembered=recalled)
+        shelf = Shelf(self.history, self.desk.services, self.desk.pins, self.weigh.decided)
+        self.replay = Replay(shelf, self.model, SeasonalForecaster(), self.clock)
         scene = Scene(self.configured.plan, self.desk.services, self.weigh.decided, self.forecast.forecasts)
         self.autoscale = Autoscale(scene, self.ledger, self.room, self.clock)
         self.remember = Remember(self.store, self.weigh.weights, recalled)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from xds_server.cli import ctl_looking, ctl_subnets, ctl_turning, ctl_watching
+from xds_server.cli import ctl_looking, ctl_replay, ctl_subnets, ctl_turning, ctl_watching
 from xds_server.cli.ctl_channel import Ca, Cert, Key, Trust, Whole
 from xds_server.version import __version__
 
@@ -17,7 +17,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for part in (ctl_looking, ctl_turning, ctl_watching):
+for part in (ctl_looking, ctl_replay, ctl_turning, ctl_watching):
     app.add_typer(part.app)
 app.add_typer(ctl_turning.weights, name="weights", help="See, fix and free weights; drain and undrain endpoints.")
 app.add_typer(ctl_turning.policy, name="policy", help="See and change what a service's weights aim at.")

@@ -178,10 +178,10 @@ def _checked(answer: asyncio.Future[Float32], rows: int) -> Float32:
 
 def _renewed(rota: Rota, asked: NDArray[np.int64], answer: Float32) -> Rota:
     rota = rota.renewed(asked, answer)
-    return replace(rota, quantiles=_possible(rota.quantiles))
+    return replace(rota, quantiles=possible(rota.quantiles))
 
 
-def _possible(quantiles: Float32) -> Float32:
+def possible(quantiles: Float32) -> Float32:
     """Cut what cannot be: nothing that is forecast is negative, no more than everything fails."""
     quantiles = np.maximum(quantiles, 0)
     errors = CHANNELS.index("error_rate")

@@ -16,6 +16,7 @@ from xds_server.domain.access import Access
 from xds_server.pb.admin.v1 import admin_pb2, admin_pb2_grpc
 from xds_server.servers.admin_picture import Picture
 from xds_server.servers.admin_read import ChangeLog, Reading
+from xds_server.servers.admin_replay import Replays, Supposing
 from xds_server.servers.admin_watch import Watching
 from xds_server.servers.admin_write import Desk, SetLevel, Writing
 from xds_server.servers.gate import Gate
@@ -33,13 +34,22 @@ class OperatorDesk(Desk, ChangeLog, Protocol):
     """controllers.operate.Desk: where wishes become facts, and the log of them."""
 
 
-class Admin(Reading, Writing, Watching):
+class Admin(Reading, Writing, Watching, Supposing):
     """xds_server.admin.v1.Admin as gRPC wants it: one object with every RPC."""
 
-    def __init__(self, picture: Picture, desk: OperatorDesk, smart: SmartEndpoints, set_level: SetLevel) -> None:
+    def __init__(
+        self,
+        picture: Picture,
+        desk: OperatorDesk,
+        smart: SmartEndpoints,
+        set_level: SetLevel,
+        *,
+        replays: Replays | None = None,
+    ) -> None:
         Reading.__init__(self, picture, desk, smart)
         Writing.__init__(self, desk, set_level)
         Watching.__init__(self, picture, self.endpoints)
+        Supposing.__init__(self, picture, replays)
 
 
 @dataclass(frozen=True, slots=True)

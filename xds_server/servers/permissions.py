@@ -19,7 +19,7 @@ from xds_server.servers.services import methods
 
 _ADMIN: Final = {
     Right.LOOK: (
-        "ListNodes ListServices ListEndpoints GetPolicy SelectEndpoint Explain WatchWeights ListChanges GetModel"
+        "ListNodes ListServices ListEndpoints GetPolicy SelectEndpoint Explain Replay WatchWeights ListChanges GetModel"
         " GetHealth"
     ),
     Right.CHANGE: (

@@ -112,6 +112,19 @@ class History:
             out[:, i, older:] = ring[:, end - (length - older) : end]
         return self.keys, out
 
+    def of(self, keys: Sequence[EndpointKey], steps: int) -> Float32:
+        """Return a copy of the last steps of some endpoints: float32, keys x all channels x steps, oldest first.
+
+        NaN where nothing was seen, and for endpoints without a history. At most ``capacity_steps``.
+        """
+        length = min(steps, self.capacity_steps)
+        at = np.arange(self._step + 1 - length, self._step + 1) % self.capacity_steps
+        rows = np.fromiter((self._row.get(key, -1) for key in keys), dtype=np.intp, count=len(keys))
+        out = np.full((len(keys), len(self.channels), length), np.nan, dtype=np.float32)
+        known = rows >= 0
+        out[known] = self._ring[rows[known]][:, :, at]
+        return out
+
     @property
     def _newest_s(self) -> float:
         return self._origin_s + self._step * self.interval_s

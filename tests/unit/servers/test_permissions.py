@@ -14,7 +14,7 @@ from xds_server.servers.admin import serve_admin
 from xds_server.servers.permissions import PERMISSIONS, path_right
 from xds_server.servers.services import SERVICES
 
-_READS = ("List", "Get", "Select", "Explain", "Watch")
+_READS = ("List", "Get", "Select", "Explain", "Replay", "Watch")
 _FILES = ("discovery.v3.ads", "listener.v3.lds", "route.v3.rds", "route.v3.srds", "cluster.v3.cds", "endpoint.v3.eds",
           "secret.v3.sds", "runtime.v3.rtds", "extension.v3.config_discovery")  # fmt: skip
 

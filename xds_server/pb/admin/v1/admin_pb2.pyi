@@ -519,6 +519,74 @@ class Reason(_message.Message):
     because: _containers.RepeatedCompositeFieldContainer[Reason]
     def __init__(self, what: _Optional[str] = ..., value: _Optional[float] = ..., unit: _Optional[str] = ..., why: _Optional[str] = ..., because: _Optional[_Iterable[_Union[Reason, _Mapping]]] = ...) -> None: ...
 
+class ReplayRequest(_message.Message):
+    __slots__ = ("service", "policy", "forecaster", "last_s")
+    SERVICE_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    FORECASTER_FIELD_NUMBER: _ClassVar[int]
+    LAST_S_FIELD_NUMBER: _ClassVar[int]
+    service: str
+    policy: Policy
+    forecaster: str
+    last_s: float
+    def __init__(self, service: _Optional[str] = ..., policy: _Optional[_Union[Policy, _Mapping]] = ..., forecaster: _Optional[str] = ..., last_s: _Optional[float] = ...) -> None: ...
+
+class ReplayResponse(_message.Message):
+    __slots__ = ("service", "steps", "run_up_steps", "step_s", "until", "observed_latency_ms", "in_force", "changed", "endpoints", "caveats")
+    SERVICE_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    RUN_UP_STEPS_FIELD_NUMBER: _ClassVar[int]
+    STEP_S_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_FIELD_NUMBER: _ClassVar[int]
+    OBSERVED_LATENCY_MS_FIELD_NUMBER: _ClassVar[int]
+    IN_FORCE_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_FIELD_NUMBER: _ClassVar[int]
+    ENDPOINTS_FIELD_NUMBER: _ClassVar[int]
+    CAVEATS_FIELD_NUMBER: _ClassVar[int]
+    service: str
+    steps: int
+    run_up_steps: int
+    step_s: float
+    until: _timestamp_pb2.Timestamp
+    observed_latency_ms: float
+    in_force: Course
+    changed: Course
+    endpoints: _containers.RepeatedCompositeFieldContainer[ReplayedEndpoint]
+    caveats: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, service: _Optional[str] = ..., steps: _Optional[int] = ..., run_up_steps: _Optional[int] = ..., step_s: _Optional[float] = ..., until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., observed_latency_ms: _Optional[float] = ..., in_force: _Optional[_Union[Course, _Mapping]] = ..., changed: _Optional[_Union[Course, _Mapping]] = ..., endpoints: _Optional[_Iterable[_Union[ReplayedEndpoint, _Mapping]]] = ..., caveats: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Course(_message.Message):
+    __slots__ = ("forecaster", "pushes", "churn", "latency_ms", "marginal_ms")
+    FORECASTER_FIELD_NUMBER: _ClassVar[int]
+    PUSHES_FIELD_NUMBER: _ClassVar[int]
+    CHURN_FIELD_NUMBER: _ClassVar[int]
+    LATENCY_MS_FIELD_NUMBER: _ClassVar[int]
+    MARGINAL_MS_FIELD_NUMBER: _ClassVar[int]
+    forecaster: str
+    pushes: int
+    churn: float
+    latency_ms: float
+    marginal_ms: float
+    def __init__(self, forecaster: _Optional[str] = ..., pushes: _Optional[int] = ..., churn: _Optional[float] = ..., latency_ms: _Optional[float] = ..., marginal_ms: _Optional[float] = ...) -> None: ...
+
+class ReplayedEndpoint(_message.Message):
+    __slots__ = ("id", "share_in_force", "share_changed", "first_in_force", "last_in_force", "first_changed", "last_changed")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    SHARE_IN_FORCE_FIELD_NUMBER: _ClassVar[int]
+    SHARE_CHANGED_FIELD_NUMBER: _ClassVar[int]
+    FIRST_IN_FORCE_FIELD_NUMBER: _ClassVar[int]
+    LAST_IN_FORCE_FIELD_NUMBER: _ClassVar[int]
+    FIRST_CHANGED_FIELD_NUMBER: _ClassVar[int]
+    LAST_CHANGED_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    share_in_force: float
+    share_changed: float
+    first_in_force: int
+    last_in_force: int
+    first_changed: int
+    last_changed: int
+    def __init__(self, id: _Optional[str] = ..., share_in_force: _Optional[float] = ..., share_changed: _Optional[float] = ..., first_in_force: _Optional[int] = ..., last_in_force: _Optional[int] = ..., first_changed: _Optional[int] = ..., last_changed: _Optional[int] = ...) -> None: ...
+
 class WatchWeightsRequest(_message.Message):
     __slots__ = ("service",)
     SERVICE_FIELD_NUMBER: _ClassVar[int]

@@ -99,6 +99,11 @@ class AdminStub:
                 request_serializer=xds__server_dot_admin_dot_v1_dot_admin__pb2.ExplainRequest.SerializeToString,
                 response_deserializer=xds__server_dot_admin_dot_v1_dot_admin__pb2.ExplainResponse.FromString,
                 _registered_method=True)
+        self.Replay = channel.unary_unary(
+                '/xds_server.admin.v1.Admin/Replay',
+                request_serializer=xds__server_dot_admin_dot_v1_dot_admin__pb2.ReplayRequest.SerializeToString,
+                response_deserializer=xds__server_dot_admin_dot_v1_dot_admin__pb2.ReplayResponse.FromString,
+                _registered_method=True)
         self.WatchWeights = channel.unary_stream(
                 '/xds_server.admin.v1.Admin/WatchWeights',
                 request_serializer=xds__server_dot_admin_dot_v1_dot_admin__pb2.WatchWeightsRequest.SerializeToString,
@@ -225,6 +230,14 @@ class AdminServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Replay(self, request, context):
+        """What the law would have done over the history at hand under another policy or forecaster, beside what it does
+        under those in force. An open-loop estimate: the history was made under the weights of then.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WatchWeights(self, request, context):
         """The weights of one or all services now and after every change, with how many nodes acknowledged them.
         """
@@ -335,6 +348,11 @@ def add_AdminServicer_to_server(servicer, server):
                     servicer.Explain,
                     request_deserializer=xds__server_dot_admin_dot_v1_dot_admin__pb2.ExplainRequest.FromString,
                     response_serializer=xds__server_dot_admin_dot_v1_dot_admin__pb2.ExplainResponse.SerializeToString,
+            ),
+            'Replay': grpc.unary_unary_rpc_method_handler(
+                    servicer.Replay,
+                    request_deserializer=xds__server_dot_admin_dot_v1_dot_admin__pb2.ReplayRequest.FromString,
+                    response_serializer=xds__server_dot_admin_dot_v1_dot_admin__pb2.ReplayResponse.SerializeToString,
             ),
             'WatchWeights': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchWeights,
@@ -718,6 +736,33 @@ class Admin:
             '/xds_server.admin.v1.Admin/Explain',
             xds__server_dot_admin_dot_v1_dot_admin__pb2.ExplainRequest.SerializeToString,
             xds__server_dot_admin_dot_v1_dot_admin__pb2.ExplainResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Replay(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/xds_server.admin.v1.Admin/Replay',
+            xds__server_dot_admin_dot_v1_dot_admin__pb2.ReplayRequest.SerializeToString,
+            xds__server_dot_admin_dot_v1_dot_admin__pb2.ReplayResponse.FromString,
             options,
             channel_credentials,
             insecure,
