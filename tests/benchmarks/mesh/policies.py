@@ -6,7 +6,7 @@ out; ours are served by a real ``xds-server serve``. Knows Envoy's names of poli
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -36,12 +36,14 @@ class Policy:
     """``told``: what people read. ``lonely``: Envoy's own, by the extension's name and message.
 
     ``settings``: of our service, where our server decides. ``by_capacity``: weights set once, by hand, to capacities.
+    ``learns``: needs the whole warm-up.
     """
 
     told: str
     lonely: tuple[str, Message] | None = None
     settings: Mapping[str, Any] | None = None
     by_capacity: bool = False
+    learns: bool = field(default=False, repr=False)
 
 
 POLICIES: Final[Mapping[str, Policy]] = {
@@ -55,11 +57,12 @@ POLICIES: Final[Mapping[str, Policy]] = {
     "cswrr": Policy(
         "CLIENT_SIDE_WEIGHTED_ROUND_ROBIN (ORCA)",
         ("client_side_weighted_round_robin", cswrr_pb2.ClientSideWeightedRoundRobin()),
+        learns=True,
     ),
     "equal": Policy("this server, equal weights", settings={"guardrails": {"floor": 1.0}}),
     "static": Policy("weights by capacity, set by hand", by_capacity=True),
-    "reactive": Policy("this server, reactive", settings={"guardrails": {"gate": 0.0}}),
-    "forecast": Policy("this server, with the forecast", settings={}),
+    "reactive": Policy("this server, reactive", settings={"guardrails": {"gate": 0.0}}, learns=True),
+    "forecast": Policy("this server, with the forecast", settings={}, learns=True),
 }
 PAIRED: Final = ("full_scan", "reactive", "forecast")
 """Those that run on every seed; the others run on the first."""

@@ -29,7 +29,7 @@ from xds_server.resources.bootstrap import as_yaml, bootstrap
 
 NETWORK: Final = VirtualNetwork("vn-mesh")
 QUEUES_FILL_S: Final = 20.0
-"""Seconds of load before what is judged, under policies that keep no memory of it (ORCA's black-out is 10 s)."""
+"""Seconds of load before what is judged, under policies that keep no memory of it."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,7 @@ class Run:
 
     def skip_s(self, course: Course) -> float:
         """Return how much of the warm-up is left out: a policy that learns nothing needs but full queues."""
-        learns = POLICIES[self.policy].settings is not None
-        return 0.0 if learns else max(0.0, course.window[0] - QUEUES_FILL_S)
+        return 0.0 if POLICIES[self.policy].learns else max(0.0, course.window[0] - QUEUES_FILL_S)
 
 
 @dataclass
