@@ -75,6 +75,7 @@ def evaluate(
         bool, typer.Option(help="Judge naive forecasts beside it, and AutoETS, AutoTheta, MSTL on a sample of windows.")
     ] = False,
     plots: Annotated[Path | None, typer.Option(help="Folder to draw the figures into.", show_default=False)] = None,
+    record: Annotated[bool, typer.Option(help="Write the figures on the model's card.")] = False,
     output: Annotated[Shape, typer.Option("-o", "--output", help="How to print.")] = Shape.table,
 ) -> None:
     """Print errors relative to last value and the coverage of the 80 % interval, per data set and over all.
@@ -84,6 +85,8 @@ def evaluate(
     answer = _judged(model, _load(traces, split), baselines=baselines)
     if plots is not None:
         _drawn(answer, plots)
+    if record:
+        _recorded(answer, model.with_suffix(".json"))
     if output is Shape.json:
         typer.echo(json.dumps(answer, indent=2))
     else:
@@ -144,6 +147,12 @@ def _publish(network: Any, trainer: "Trainer", learnt: list["Series"], traces: P
     return answer
 
 
+def _recorded(answer: dict[str, Any], path: Path) -> None:
+    from xds_server.training import card
+
+    card.write(json.loads(path.read_text(encoding="utf-8")) | {"figures": answer}, path)
+
+
 def _drawn(answer: dict[str, Any], folder: Path) -> None:
     try:
         from xds_server.training import plots
@@ -199,7 +208,7 @@ def _table(answer: dict[str, Any]) -> Table:
 
 def _add(table: Table, name: str, figures: dict[str, dict[str, float]], coverage: dict[str, float]) -> None:
     cells = [f"{figures[figure][steps]:.3f}" for figure in ("crps", "mase") for steps in ("1", "6", "12")]
-    inside = [f"{100 * coverage[which]:.1f} %" for which in ("coverage80", "coverage80_raw")]
+    inside = [f"{100 * coverage[which]:.1f}" for which in ("coverage80", "coverage80_raw")]
     table.add_row(name, *cells, *inside)
 
 

@@ -25,6 +25,8 @@ from xds_server.training.network import PatchTransformer
 
 Float32 = NDArray[np.float32]
 _EMA: Final = 0.998
+_BEFORE_TIRED: Final = 0.8
+"""Share of the plan below which no lack of progress ends a training: the falling rate brings much of it."""
 _CHECKPOINT: Final = "checkpoint.pt"
 
 
@@ -135,7 +137,7 @@ class Trainer:
 
     def _ended(self) -> bool:
         tired = self.progress.step - self.progress.best_step >= self.plan.patience * self.plan.judge_every
-        return self._share() >= 1 or (tired and self.progress.step > self.plan.steps // 2)
+        return self._share() >= 1 or (tired and self._share() > _BEFORE_TIRED)
 
     def _share(self) -> float:
         by_time = self.progress.elapsed_s / (60 * self.plan.minutes) if self.plan.minutes else 0.0

@@ -3,7 +3,7 @@
 Eight tokens of twelve steps each (value and mask), one token of what lies beyond them; two pre-norm layers; a head over
 all tokens and the bare facts beyond. The head corrects last value's own forecast and tells how much of the correction
 is needed: where nothing is known better, the naive forecast stands, free of noise. It starts at zero: an untrained
-model says "the last value". Knows tensors only. Does not know where they come from. Shape: AI_FACTS, section 4.
+model says "the last value". Knows tensors only. Does not know where they come from. Shape: docs/weights.md §4.
 """
 
 from typing import Final

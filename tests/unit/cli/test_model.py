@@ -97,6 +97,17 @@ def test_training_without_torch_says_what_to_type(monkeypatch, tmp_path):
     assert "make train-env" in result.stderr
 
 
+def test_figures_are_written_on_the_card(folder, few, tmp_path):
+    """The rest of the card, its hash above all, stays; what is judged now stands under figures."""
+    for path in (MODEL, MODEL.with_suffix(".json")):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    result = typed("evaluate", "--model", tmp_path / MODEL.name, "--traces", folder, "--record", "-o", "json")
+    assert result.exit_code == 0, result.output
+    before, after = (json.loads((f / MODEL.with_suffix(".json").name).read_text()) for f in (MODEL.parent, tmp_path))
+    assert after["figures"] == json.loads(result.stdout)
+    assert {**after, "figures": 0} == {**before, "figures": 0}
+
+
 def test_baselines_without_their_library_say_what_to_type(monkeypatch, folder):
     """As for torch: one line that names the command."""
     monkeypatch.setitem(sys.modules, "statsforecast", None)

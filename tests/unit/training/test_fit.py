@@ -98,3 +98,10 @@ def test_a_model_that_differs_is_not_written(monkeypatch, tmp_path):
     with pytest.raises(export.NotTheSame):
         export.export(PatchTransformer(), tmp_path / "m.onnx")
     assert not (tmp_path / "m.onnx").exists()
+
+
+def test_nobody_gives_up_before_the_rate_has_fallen(learnt, tmp_path):
+    """However long nothing gets better: four fifths of the plan are gone through."""
+    trainer = fit.Trainer(learnt, plan(steps=20, patience=0), tmp_path)
+    trainer.run(nothing)
+    assert trainer.progress.step > 0.8 * 20
