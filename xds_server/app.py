@@ -120,6 +120,8 @@ async def running(settings: Settings, set_level: Callable[[str], str]) -> AsyncI
             stack.push_async_callback(registry.close)
         for step in plane.fabrics:
             stack.push_async_callback(step.fabric.close)
+        for remote in plane.remotes:
+            stack.push_async_callback(remote.close)
         controllers = plane.controllers()
         health = Health(lambda: not_ready(controllers, _NEEDED), plane.degraded, plane.heard)
         picture = replace(plane.picture(), health=health)

@@ -12,6 +12,7 @@ from xds_server.adapters.onnx_forecaster import OnnxForecaster
 from xds_server.adapters.ring_file import RingFile
 from xds_server.adapters.seasonal_forecaster import SeasonalForecaster
 from xds_server.config import Settings, facts
+from xds_server.config.afar import node_configurators
 from xds_server.config.current import Configured
 from xds_server.config.outside import fabrics, name_services, registries
 from xds_server.controllers.allocate import Allocate
@@ -20,6 +21,7 @@ from xds_server.controllers.arrive import Arrive
 from xds_server.controllers.attach import Attach, Fabrics
 from xds_server.controllers.autoscale import Autoscale, Scene
 from xds_server.controllers.base import Controller, Step
+from xds_server.controllers.configure_afar import ConfigureAfar
 from xds_server.controllers.forecast import ForecastStep
 from xds_server.controllers.front_ends import Presence
 from xds_server.controllers.keep_rings import KeepRings
@@ -32,7 +34,7 @@ from xds_server.controllers.remember import Recalled, Remember, recall
 from xds_server.controllers.replay import Replay, Shelf
 from xds_server.controllers.scrape import Scrape, ScrapeOptions
 from xds_server.controllers.weigh import Sources, WeighStep
-from xds_server.domain.names import SubnetId
+from xds_server.domain.names import NodeId, SubnetId
 from xds_server.domain.policy import Pin
 from xds_server.domain.resource import EDS
 from xds_server.domain.topology import Node, NodeKind, Service
@@ -49,10 +51,12 @@ from xds_server.servers.lrs import LoadReporting
 from xds_server.servers.serving import Serving
 from xds_server.servers.subnet_desk import SubnetDesk
 from xds_server.servers.workers.front import Front
+from xds_server.state.afar import Heard
 from xds_server.state.cache import GroupCache
 from xds_server.state.history import History
 from xds_server.state.ledger import Ledger
 from xds_server.state.waiting import WaitingRoom
+from xds_server.state.watchable import Watchable
 
 _log = structlog.get_logger(__name__)
 _SQLITE = "sqlite:///"
@@ -73,7 +77,8 @@ class ControlPlane:
         self.ledger = Ledger(store)
         self.cache = GroupCache()
         self.history = History(settings.telemetry.interval_s)
-        self.fleet = Fleet(self.configured.services, self.configured.plan)
+        self.afar: dict[NodeId, Heard] = {NodeId(p.node): Watchable(None) for p in settings.node_configurators}
+        self.fleet = Fleet(self.configured.services, self.configured.plan, self.afar)
         self.gate = Gate(self.configured.access)
         self.load_reports = LoadReporting(self.gate.admit_node, clock.wall)
         self._serving = self._one_process() if settings.workers == 1 else self._workers()
@@ -132,6 +137,11 @@ class ControlPlane:
         self.provision = Provision(
             ledger, self.fleet, presence, patience, clock, named_by=self._named_by, fabrics=routed
         )
+        every_s = {NodeId(part.node): part.every_s for part in self.settings.node_configurators}
+        self.remotes = [
+            ConfigureAfar(node, afar, self.afar[node], ledger.allocations, plan, clock=clock, every_s=every_s[node])
+            for node, afar in node_configurators(self.settings).items()
+        ]
         self.announce = Announce(ledger, self.fleet, presence, plan, clock)
         self.subnet_desk = SubnetDesk(
             ledger, room, plan, self.allocate.pools, clock, scaled=lambda: self.autoscale.scaled.value
@@ -218,7 +228,9 @@ class ControlPlane:
 
     def degraded(self) -> list[str]:
         """Return what is not as good as it could be, though everything works."""
-        named = [f"{step.name}: {step.problem}" for step in (*self._outside(), *self.fabrics) if step.problem]
+        named = [
+            f"{step.name}: {step.problem}" for step in (*self._outside(), *self.fabrics, *self.remotes) if step.problem
+        ]
         return ([f"forecast: {why}"] if (why := self.forecast.because) else []) + named
 
     def heard(self) -> tuple[int, int]:
@@ -239,7 +251,7 @@ class ControlPlane:
         steps: tuple[Step, ...] = (
             self.fleet, self.allocate, self.provision, self.announce, self.desk, self.scrape, self.forecast,
             self.keep_rings, self.weigh, self.autoscale, self.remember, self.publish, self.arrive, *self.names,
-            *self.registers, *self.fabrics,
+            *self.registers, *self.fabrics, *self.remotes,
         )  # fmt: skip
         return [Controller(step, self.clock) for step in steps]
 

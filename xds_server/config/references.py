@@ -65,13 +65,13 @@ def _names(raw: Mapping[str, object], section: str) -> list[str]:
     return [str(item["name"]) for _, item in _items(raw, section) if "name" in item]
 
 
-def _twice(section: str) -> Callable[[Mapping[str, object]], Iterator[Fault]]:
+def _twice(section: str, key: str = "name") -> Callable[[Mapping[str, object]], Iterator[Fault]]:
     def rule(raw: Mapping[str, object]) -> Iterator[Fault]:
         seen: set[str] = set()
         for at, item in _items(raw, section):
-            name = str(item.get("name"))
+            name = str(item.get(key))
             if name in seen:
-                yield (*at, "name"), f"{name!r} is defined twice in {section}; rename or remove one"
+                yield (*at, key), f"{name!r} is defined twice in {section}; rename or remove one"
             seen.add(name)
 
     return rule
@@ -172,6 +172,7 @@ def _pools_overlap(raw: Mapping[str, object]) -> Iterator[Fault]:
 
 _RULES: tuple[Callable[[Mapping[str, object]], Iterator[Fault]], ...] = (
     *(_twice(section) for section in ("services", "appliances", "pools", "dns_servers", "fabrics")),
+    _twice("node_configurators", "node"),
     _refers(("appliances",), "service", "services"),
     _refers(("pools",), "security_profiles", "security_profiles"),
     _refers(("pools",), "fabric", "fabrics"),

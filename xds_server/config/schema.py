@@ -19,6 +19,7 @@ from xds_server.config.networks import (
     RegistryPart,
     SubnetsPart,
 )
+from xds_server.config.nodes import NodeConfiguratorPart
 from xds_server.config.security import Roles, TlsPart
 from xds_server.config.services import ServicePart
 from xds_server.config.words import Directory, Label, Listen, Network, Part, Seconds
@@ -100,6 +101,7 @@ class Settings(BaseSettings):
     dns_servers: tuple[DnsServerPart, ...] = ()
     registries: tuple[RegistryPart, ...] = ()
     fabrics: tuple[FabricPart, ...] = ()
+    node_configurators: tuple[NodeConfiguratorPart, ...] = ()
 
     @classmethod
     def settings_customise_sources(

@@ -48,6 +48,23 @@ def _is_listen(text: str) -> str:
     return text
 
 
+def _is_line(text: str) -> str:
+    if len(text) > 255 or not names.is_one_line(text):
+        raise ValueError("must be one line of up to 255 characters")
+    return text
+
+
+def _is_node_id(text: str) -> str:
+    try:
+        return names.NodeId(text)
+    except names.InvalidName as error:
+        raise ValueError(str(error)) from error
+
+
+ApiPath = Annotated[str, Field(pattern=r"^(/[A-Za-z0-9._~-]{1,64}){0,8}$")]
+Line = Annotated[str, AfterValidator(_is_line)]
+NodeId = Annotated[str, AfterValidator(_is_node_id)]
+Operation = Annotated[str, Field(pattern=r"^([A-Za-z_][A-Za-z0-9._-]{0,63}:[A-Za-z_][A-Za-z0-9._-]{0,63})?$")]
 ApplianceName = Annotated[str, AfterValidator(names.ApplianceName)]
 Directory = Annotated[str, AfterValidator(_is_directory)]
 EndpointId = Annotated[str, AfterValidator(names.EndpointId)]

@@ -17,6 +17,7 @@ from xds_server.resources.listeners import listener_name
 from xds_server.resources.nodes import InvalidNode, node_of
 from xds_server.servers.node_status import NOT_REQUESTED, TypeStatus
 from xds_server.servers.serving import Serving
+from xds_server.state.afar import Heard
 from xds_server.state.watchable import Watchable, any_newer
 
 _REMEMBERED: Final = 100_000
@@ -30,16 +31,23 @@ class Fleet:
 
     name = "fleet"
 
-    def __init__(self, services: Watchable[Mapping[ServiceName, Service]], plan: Watchable[SubnetPlan]) -> None:
+    def __init__(
+        self,
+        services: Watchable[Mapping[ServiceName, Service]],
+        plan: Watchable[SubnetPlan],
+        afar: Mapping[NodeId, Heard] | None = None,
+    ) -> None:
         self.connected: Watchable[Mapping[NodeId, Node]] = Watchable({})
         self.agents: Watchable[Mapping[NodeId, Node]] = Watchable({})
         self.changed: Watchable[int] = Watchable(0)
         self._services = services
         self._plan = plan
+        self._afar = afar or {}
         self._met: OrderedDict[NodeId, Node] = OrderedDict()
         self._with_agent: OrderedDict[NodeId, None] = OrderedDict()
         self._ads: Serving | None = None
         self._seen = (-1, -1)
+        self._afar_seen = dict.fromkeys(self._afar, -1)
 
     def attach(self, ads: Serving) -> None:
         """Name the server whose streams tell who is here; once, before it serves."""
@@ -86,11 +94,13 @@ class Fleet:
         """Return when a node came, went or answered."""
         observations, attendance = self._seen
         server = self._server
-        await any_newer((server.observations, observations), (server.attendance, attendance))
+        afar = [(heard, self._afar_seen[node]) for node, heard in self._afar.items()]
+        await any_newer((server.observations, observations), (server.attendance, attendance), *afar)
 
     async def step(self) -> None:
         """Record who is connected now; answers alone cost nothing here."""
         before, self._seen = self._seen, (self._server.observations.revision, self._server.attendance.revision)
+        self._afar_seen = {node: heard.revision for node, heard in self._afar.items()}
         if self._seen[1] != before[1]:
             self._forget_the_absent()
         self.changed.set(self.changed.value + 1)
@@ -127,13 +137,13 @@ class Fleet:
         return status.error if status.state == "NACKED" else ""
 
     def has_agent(self, node: NodeId) -> bool:
-        """Return whether an agent configures a node's interfaces: its Envoy says so, or one was ever here."""
+        """Return whether we configure a node's interfaces: from afar, or its Envoy names an agent, or one was here."""
         if self._server.hears(node, INTERFACE):
             self._with_agent[node] = None
             while len(self._with_agent) > _REMEMBERED:
                 self._with_agent.popitem(last=False)
         described = self.connected.value.get(node)
-        return node in self._with_agent or (described is not None and described.has_agent)
+        return node in self._afar or node in self._with_agent or (described is not None and described.has_agent)
 
     def attached(self, allocation: Allocation) -> bool:
         """Return whether its node's agent has configured this allocation's interface, as acknowledged."""
@@ -142,12 +152,18 @@ class Fleet:
         plan = self._plan.value
         pool, profile = plan.pool(allocation.pool), plan.profile(allocation.request.security_profile)
         wanted = network_interface(allocation, pool, profile).version  # a hash of all of it, the generation too
+        if allocation.node in self._afar:
+            answer = self._afar[allocation.node].value
+            return answer is not None and answer.versions.get(allocation.id) == wanted
         return self._server.acked(allocation.node, INTERFACE, allocation.id) == wanted
 
     def detached(self, allocation: Allocation) -> bool:
         """Return whether its node's agent acknowledged a picture without this allocation's interface."""
         if allocation.node is None:
             return True
+        if allocation.node in self._afar:
+            answer = self._afar[allocation.node].value
+            return answer is not None and allocation.id not in answer.possible
         heard = self._types(allocation.node, INTERFACE).state == "SYNCED"
         return heard and self._server.acked(allocation.node, INTERFACE, allocation.id) is None
 
@@ -155,6 +171,9 @@ class Fleet:
         """Return the kernel's words if its node's agent could not configure this allocation's interface, else ''."""
         if allocation.node is None or self.attached(allocation):
             return ""
+        if allocation.node in self._afar:
+            answer = self._afar[allocation.node].value
+            return answer.refusals.get(allocation.id, "") if answer else ""
         status = self._types(allocation.node, INTERFACE)
         return status.error if status.state == "NACKED" and allocation.id in status.error else ""
 
