@@ -153,3 +153,43 @@ def test_an_agent_that_is_away_blocks_reuse_until_patience_ends():
     detaching = replace(RELEASING, listening=False, attached=True, detaching=True)
     assert next_move(detaching, Sight(silent=True), scene(599.0)) == 600.0
     assert moved(next_move(detaching, Sight(silent=True), scene(600.0))).phase is Phase.COOLING
+
+
+# ---- network fabrics
+
+
+def test_no_node_before_the_fabric_is_done():
+    """A subnet without its network is placed nowhere, says what it waits for, and fails when that takes too long."""
+    unplaced = replace(PLACED, node=None, listening=False)
+    told = moved(next_move(unplaced, Sight(fabric="segment x is not realised yet"), scene(1.0, "b")))
+    assert (told.node, told.listening) == (None, False)
+    assert "segment x is not realised yet" in told.reason
+    assert next_move(told, Sight(fabric="segment x is not realised yet"), scene(2.0, "b")) == 60.0
+    late = moved(next_move(told, Sight(fabric="segment x is not realised yet"), scene(60.0, "b")))
+    assert (late.phase, late.next_retry_s) == (Phase.ERROR, 61.0)
+
+
+def test_a_fabrics_refusal_is_the_reason():
+    """What the fabric said stands in the error."""
+    sight = Sight(fabric="asked", fabric_refusal="fabric dc1: overlaps")
+    broken = moved(next_move(replace(PLACED, node=None, listening=False), sight, scene(1.0, "b")))
+    assert (broken.phase, broken.reason) == (Phase.ERROR, "fabric dc1: overlaps")
+
+
+def test_a_fabric_that_loses_a_network_stops_nobody():
+    """What is placed or active stays while its network is attached again."""
+    assert moved(next_move(PLACED, Sight(serving=True, fabric="asked"), scene())).phase is Phase.ACTIVE
+    assert next_move(ACTIVE, Sight(fabric="asked"), scene()) == math.inf
+
+
+def test_the_block_cools_only_after_the_fabric_let_go():
+    """The node is done first, then the fabric has until twice the patience of a release."""
+    silenced = replace(RELEASING, listening=False)
+    left = moved(next_move(silenced, Sight(silent=True, fabric="fabric dc1 to detach it"), scene(5.0)))
+    assert (left.phase, left.node) == (Phase.RELEASING, None)
+    waits = moved(next_move(left, Sight(fabric="fabric dc1 to detach it"), scene(6.0)))
+    assert waits.reason == "waiting for fabric dc1 to detach it"
+    assert next_move(waits, Sight(fabric="fabric dc1 to detach it"), scene(7.0)) == 1200.0
+    assert moved(next_move(waits, Sight(), scene(7.0))).phase is Phase.COOLING
+    given_up = moved(next_move(waits, Sight(fabric="fabric dc1 to detach it"), scene(1200.0)))
+    assert (given_up.phase, "given up" in given_up.reason) == (Phase.COOLING, True)
