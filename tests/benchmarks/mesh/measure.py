@@ -60,9 +60,10 @@ async def _play(stage: Stage, run: Run, course: Course) -> Watched:
 async def _watch(stage: Stage, origin_s: float, watched: Watched) -> None:
     while True:
         stage.hurry()
-        watched.at_s.append(now() - origin_s)
-        watched.weights.append(await stage.weights())
-        watched.pushes.append(await stage.pushes())
+        at_s, weights, pushes = now() - origin_s, await stage.weights(), await stage.pushes()
+        watched.at_s.append(at_s)  # all five or none: we may be told to stop while we wait
+        watched.weights.append(weights)
+        watched.pushes.append(pushes)
         watched.cpu_s.append(stage.cpu_s())
         watched.machine_cpu_s.append(_machine_cpu_s())
         await asyncio.sleep(1.0 - (now() - origin_s) % 1.0)

@@ -83,18 +83,28 @@ def write(found: Found, wanted: Sequence[Run], page: Path = PAGE, plots: Path = 
     text += "## Bars\n" + _markdown(
         ("scenario", "bar", "at most", "found", "per seed", ""), [_bar_cells(bar) for bar in bars(found)]
     )
-    missing = [f"{r.scenario} {r.policy} {r.seed}" for r in wanted if (r.scenario, r.policy, r.seed) not in found]
-    codes = sorted(
-        {f["code"] for f in found.values() if POLICIES[f["run"]["policy"]].settings is not None and f.get("code")}
-    )
-    text += f"\nOur server as of commit {', '.join(codes)}." if codes else ""
-    text += f"\nNot run, or rejected: {', '.join(missing) if missing else 'nothing'}.\n"
+    codes = {f["code"] for f in found.values() if POLICIES[f["run"]["policy"]].settings is not None and f.get("code")}
+    text += f"\nOur server as of commit {', '.join(sorted(codes))}. " if codes else "\n"
+    text += f"Not run, or rejected: {_missing(found, wanted)}.\n"
     for scenario in dict.fromkeys(scenario for scenario, _, _ in found):
         rows = [(policy, seeds, *cells) for name, policy, seeds, cells in _rows(found) if name == scenario]
         text += f"\n## {scenario}\n" + _markdown(("policy", "seeds", *_COLUMNS), rows)
         if plotted := _plot(found, scenario, plots):
-            text += f"\n![p99 over time, and the weights of our server]({plots.name}/{plotted.name})\n"
+            text += f"\n![p99 over time, and our server's weights]({plots.name}/{plotted.name})\n"
     page.write_text(text)
+
+
+def _missing(found: Found, wanted: Sequence[Run]) -> str:
+    """Return what lacks, scenario by scenario: policies with their seeds."""
+    lacks: dict[str, dict[str, list[str]]] = {}
+    for r in wanted:
+        if (r.scenario, r.policy, r.seed) not in found:
+            lacks.setdefault(r.scenario, {}).setdefault(r.policy, []).append(str(r.seed))
+    told = []
+    for scenario, policies in lacks.items():
+        each = (f"{policy} ({', '.join(seeds)})" for policy, seeds in sorted(policies.items()))
+        told.append(f"{scenario}: {', '.join(each)}")
+    return "; ".join(told) or "nothing"
 
 
 def _rows(found: Found) -> list[tuple[str, str, str, list[str]]]:
@@ -135,9 +145,9 @@ def _plot_weights(axes: Any, figures: Mapping[str, Any]) -> None:
         for machine in (i for i, s in enumerate(speeds) if s == speed):
             weights = [row[machine] for row in figures["weights_per_s"]]
             label = f"speed {speed:g}" if machine == speeds.index(speed) else None
-            axes.step(figures["looked_s"], weights, color=colour, lw=0.7, where="post", label=label)
+            axes.step(figures["looked_s"][: len(weights)], weights, color=colour, lw=0.7, where="post", label=label)
     told = f"weights: {POLICIES[run['policy']].told}, seed {run['seed']}"
-    axes.set(ylabel=told, xlabel="s", xlim=(times.warm_s - 20, times.end_s))
+    axes.set(ylabel=told, xlabel="s")
     axes.legend(fontsize=7, loc="upper left")
 
 
@@ -151,17 +161,20 @@ def _plot(found: Found, scenario: str, plots: Path) -> Path | None:
     from matplotlib import pyplot as plt
 
     runs = {policy: f for (s, policy, seed), f in sorted(found.items(), reverse=True) if s == scenario}
-    figure, (above, below) = plt.subplots(2, 1, figsize=(10, 7), sharex=True, layout="constrained")
+    ours = [f for (s, p, _), f in sorted(found.items()) if s == scenario and p in OURS and "looked_s" in f]
+    figure, axes = plt.subplots(
+        2 if ours else 1, 1, figsize=(10, 7 if ours else 4), sharex=True, squeeze=False, layout="constrained"
+    )
+    above = axes[0, 0]
     for policy in (p for p in POLICIES if p in runs):
         p99 = runs[policy]["p99_per_s"]
-        above.plot(
-            range(len(p99)), [v if v is not None else float("nan") for v in p99], label=POLICIES[policy].told, lw=1
-        )
-    above.set(yscale="log", ylabel="p99 of 3 s, ms", title=scenario)
+        told = POLICIES[policy].told
+        above.plot(range(len(p99)), [v if v is not None else float("nan") for v in p99], label=told, lw=1)
+    times = Times(**next(iter(runs.values()))["run"]["times"])
+    above.set(yscale="log", ylabel="p99 of 3 s, ms", title=scenario, xlim=(times.warm_s - 20, times.end_s))
     above.legend(fontsize=7)
-    ours = [f for (s, p, _), f in sorted(found.items()) if s == scenario and p in OURS and "looked_s" in f]
     if ours:
-        _plot_weights(below, ours[0])
+        _plot_weights(axes[1, 0], ours[0])
     plots.mkdir(parents=True, exist_ok=True)
     path = plots / f"{scenario}.png"
     figure.savefig(path, dpi=80)
