@@ -98,7 +98,8 @@ async def seat(request: pytest.FixtureRequest, tmp_path: Path, secret: Path) -> 
     else:
         server = NeutronServer(tmp_path)
         await server.start()
-        mine, theirs = (Neutron("n", Access(server.url, owner), Project()) for owner in ("xds-server", "elsewhere"))
+        project = Project(router=await a_router(server.url))
+        mine, theirs = (Neutron("n", Access(server.url, owner), project) for owner in ("xds-server", "elsewhere"))
         made = Seat(mine, theirs, lambda: in_neutron(server.url))
     yield made
     await made.fabric.close()
@@ -109,6 +110,13 @@ async def seat(request: pytest.FixtureRequest, tmp_path: Path, secret: Path) -> 
 
 async def _unseen() -> None:
     return None
+
+
+async def a_router(url: str) -> str:
+    """Make a router as an operator does; return its id."""
+    async with httpx.AsyncClient(trust_env=False) as http:
+        made = await http.post(f"{url}/v2.0/routers", json={"router": {"name": "edge"}}, timeout=30)
+    return made.json()["router"]["id"]
 
 
 async def in_neutron(url: str) -> set[str]:
@@ -445,3 +453,14 @@ async def test_neutron_leaves_a_namesake_alone(secret: Path):
     assert (await fabric.attach(ONE)).stage is Stage.DONE
     assert (await fabric.detach(ONE.subnet)).stage is Stage.DONE
     assert fake.things["networks"] == {"t": theirs}
+
+
+async def test_neutron_removes_both_of_two(secret: Path):
+    """A creation whose answer was late may have been tried again: detaching removes every network of ours."""
+    fake, fabric = neutron(secret)
+    await fabric.attach(ONE)
+    twin = {**next(iter(fake.things["networks"].values())), "id": "id-twin"}
+    fake.things["networks"]["id-twin"] = twin
+    assert (await fabric.attach(ONE)).stage is Stage.DONE
+    assert (await fabric.detach(ONE.subnet)).stage is Stage.DONE
+    assert not any(fake.things.values())

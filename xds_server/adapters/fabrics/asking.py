@@ -17,7 +17,8 @@ from xds_server.ports import Throttled, Unavailable
 
 P = ParamSpec("P")
 T = TypeVar("T")
-_TIMEOUT_S: Final = 5.0
+_TIMEOUT_S: Final = 15.0  # of an answer: a busy controller takes seconds for a write
+_CONNECT_S: Final = 3.0
 _PAUSE_S: Final = 5.0
 _LONGEST_PAUSE_S: Final = 60.0
 _LONGEST_WORDS: Final = 300
@@ -104,7 +105,7 @@ class Asking:
         if self._client is None:
             self._client = httpx.AsyncClient(
                 base_url=self._access.url,
-                timeout=_TIMEOUT_S,
+                timeout=httpx.Timeout(_TIMEOUT_S, connect=_CONNECT_S),
                 transport=self._access.transport,
                 trust_env=False,
                 verify=self._trusted(),
@@ -141,7 +142,7 @@ class Asking:
 
     def _silent(self, error: httpx.HTTPError) -> Unavailable:
         if isinstance(error, httpx.TimeoutException):
-            return Unavailable("timeout", f"{self.at}: no answer within {_TIMEOUT_S:g} s")
+            return Unavailable("timeout", f"{self.at}: no answer in time ({type(error).__name__})")
         return Unavailable("connect", f"{self.at}: cannot be reached ({error})")
 
     def _reply(self, answer: httpx.Response, method: str, path: str, allowed: Collection[int]) -> Reply:

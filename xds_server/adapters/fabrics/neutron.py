@@ -61,7 +61,7 @@ class Neutron:
     @understood
     async def attach(self, wanted: FabricNetwork) -> Progress:
         """Create or correct the network, its subnets and their place on the router."""
-        network = await self._find(wanted.subnet)
+        network: Mapping[str, Any] | None = next(iter(await self._find(wanted.subnet)), None)
         if network is None:
             network, refusal = await self._create(wanted)
             if network is None:
@@ -75,10 +75,17 @@ class Neutron:
 
     @understood
     async def detach(self, subnet: SubnetId) -> Progress:
-        """Take the network off the router and delete it once no port of others is on it."""
-        network = await self._find(subnet)
-        if network is None:
-            return DONE
+        """Take the network off the router and delete it once no port of others is on it.
+
+        There may be two: names are not unique, and a creation whose answer was late may have been tried again.
+        """
+        for network in await self._find(subnet):
+            progress = await self._remove(network)
+            if progress.stage is not Stage.DONE:
+                return progress
+        return DONE
+
+    async def _remove(self, network: Mapping[str, Any]) -> Progress:
         for port in await self._list("ports", network_id=network["id"]):
             if port["device_id"] != self._router or not self._router:
                 if not port["device_owner"].startswith("network:"):
@@ -177,10 +184,11 @@ class Neutron:
         path = f"{_API}/routers/{self._router}/{action}"
         return await self._asking.ask("PUT", path, {"subnet_id": subnet}, allowed={404} if gone else _REFUSED)
 
-    async def _find(self, subnet: SubnetId) -> Mapping[str, Any] | None:
-        """Return our network of a subnet. Others may have the same name: the mark decides."""
+    async def _find(self, subnet: SubnetId) -> Sequence[Mapping[str, Any]]:
+        """Return our networks of a subnet, by id. Others may have the same name: the mark decides."""
         named = await self._list("networks", name=self._name(subnet))
-        return next((network for network in named if (self._mark(network) or ("",))[0] == subnet), None)
+        ours = [network for network in named if (self._mark(network) or ("",))[0] == subnet]
+        return sorted(ours, key=lambda network: str(network["id"]))
 
     async def _list(self, kind: str, **query: str) -> Sequence[Mapping[str, Any]]:
         body = (await self._asking.ask("GET", f"{_API}/{kind}", params=query)).body
