@@ -319,7 +319,8 @@ class FakeNeutron(FakeController):
             s["cidr"] == asked["cidr"] and s["network_id"] == asked["network_id"] for s in self.things[kind].values()
         ):
             return _neutron_error(400, "InvalidInput", f"Requested subnet with cidr: {asked['cidr']} overlaps")
-        thing = {"id": f"id-{next(self._ids)}", "tags": [], "status": self.status, "revision_number": 1, **asked}
+        status = {"status": self.status} if kind == "networks" else {}
+        thing = {"id": f"id-{next(self._ids)}", "tags": [], "revision_number": 0, **status, **asked}
         self.things[kind][thing["id"]] = thing
         return httpx.Response(201, json={kind[:-1]: thing})
 
