@@ -84,11 +84,7 @@ def _shows_pin(endpoint: pb.Endpoint, wanted: float) -> bool:
 
 
 @command(weights, "unpin", changes=True)
-def unpin(
-    session: Session,
-    service: Service,
-    endpoint: Endpoint,
-) -> None:
+def unpin(session: Session, service: Service, endpoint: Endpoint) -> None:
     """Hand a weight back to the control law.
 
     Example: xdsctl weights unpin checkout a1 --reason "disk is back"
@@ -98,13 +94,7 @@ def unpin(
 
 
 @command(weights, "drain", changes=True)
-def drain(
-    session: Session,
-    service: Service,
-    endpoint: Endpoint,
-    *,
-    wait: Wait = 30.0,
-) -> None:
+def drain(session: Session, service: Service, endpoint: Endpoint, *, wait: Wait = 30.0) -> None:
     """Take an endpoint out of new traffic, and wait until every node does.
 
     Example: xdsctl weights drain checkout a1 --reason "kernel update"
@@ -114,13 +104,7 @@ def drain(
 
 
 @command(weights, "undrain", changes=True)
-def undrain(
-    session: Session,
-    service: Service,
-    endpoint: Endpoint,
-    *,
-    wait: Wait = 30.0,
-) -> None:
+def undrain(session: Session, service: Service, endpoint: Endpoint, *, wait: Wait = 30.0) -> None:
     """Let a drained endpoint serve again, and wait until every node sends to it.
 
     Example: xdsctl weights undrain checkout a1
@@ -232,11 +216,7 @@ def register(
 
 
 @command(app, "deregister", changes=True)
-def deregister(
-    session: Session,
-    service: Service,
-    endpoint: Endpoint,
-) -> None:
+def deregister(session: Session, service: Service, endpoint: Endpoint) -> None:
     """Remove an endpoint that was added by hand.
 
     Example: xdsctl deregister checkout a9

@@ -167,7 +167,7 @@ def test_settings_become_facts(write):
     assert pool.prefixes[0].size == 65536
     assert (pool.dns_servers, pool.mtu) == (("10.77.0.2", "fd00:77::2"), 9000)
     assert (plain.dns_servers, plain.mtu) == ((), DEFAULT_MTU)
-    assert facts.patience(settings) == Patience(1, 2, 3, 4)
+    assert facts.patience(settings) == Patience(1, provision_timeout_s=2, node_timeout_s=3, release_timeout_s=4)
     assert settings.telemetry.allowed_sockets == ("/run/envoy",)
 
 
