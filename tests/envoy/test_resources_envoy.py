@@ -13,7 +13,7 @@ from tests.fakes.plain_ads import plain_ads
 from xds_server.demo.envoys import answers
 from xds_server.domain.names import ApplianceName, EndpointId, NodeId, ServiceName, SubnetId
 from xds_server.domain.resource import CDS, EDS, LDS, RDS
-from xds_server.domain.subnets import Allocation, Block, Phase, SubnetRequest
+from xds_server.domain.subnets import Allocation, Block, Phase, SubnetPlan, SubnetRequest
 from xds_server.domain.telemetry import ENDPOINT_LABEL, LATENCY_BOUNDS_MS, LATENCY_SERIES, LATENCY_STAT, SERVICE_LABEL
 from xds_server.domain.topology import Appliance, Dialect, Endpoint, Locality, Node, NodeKind, Service, Upstream
 from xds_server.domain.weights import WeightTable
@@ -161,7 +161,7 @@ async def test_front_end_serves_its_subnet(run_envoy, run_backends, free_port):
     allocation = Allocation(
         SubnetId("s-1"), request, Phase.PROVISIONING, 0.0, appliance=name, node=node.id, blocks=(block,), listening=True
     )
-    rendered = Translator().front_end(node, appliance, [allocation])
+    rendered = Translator().front_end(node, appliance, [allocation], SubnetPlan())
     async with plain_ads(rendered.resources) as ads:
         envoy = await run_envoy("front-end", as_yaml(bootstrap(node, f"127.0.0.1:{ads.port}")))
         await ads.acknowledged(rendered.resources)
