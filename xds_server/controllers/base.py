@@ -3,6 +3,7 @@
 Knows when to run a step again. Does not know what a step does.
 """
 
+import asyncio
 from collections.abc import Container, Iterable
 from typing import Protocol
 
@@ -49,6 +50,7 @@ class Controller:
         failures = 0
         while True:
             failures = 0 if await self._once(again=failures > 0) else failures + 1
+            _end_if_cancelled()
             if failures:
                 await self._clock.sleep(_BACK_OFF_S[min(failures, len(_BACK_OFF_S)) - 1])
 
@@ -69,6 +71,13 @@ class Controller:
         self.ready, self.problem = True, None
         metrics.CONTROLLER_SECONDS.labels(self.name).observe(self._clock.now() - started)
         return True
+
+
+def _end_if_cancelled() -> None:
+    """Let a cancellation through that a library swallowed, as asyncio.wait_for does before Python 3.12 (gh-86296)."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def not_ready(controllers: Iterable[Controller], needed: Container[str]) -> list[str]:
