@@ -179,7 +179,10 @@ def _statistical() -> Any:
     try:
         return classical.baselines()
     except ImportError as error:
-        _fail(f"the statistical baselines need {error.name}, which is not installed; run: make train-env")
+        _errors.print(
+            f"left out: AutoETS, AutoTheta and MSTL need {error.name}, which is not installed; make train-env"
+        )
+        return {}
 
 
 def _table(answer: dict[str, Any]) -> Table:

@@ -160,8 +160,9 @@ def report(
     exam = examine(series)
     answer = judge(forecast, exam)
     if slow_baselines is not None:
-        few = sample(exam, SAMPLE)
         answer["baselines"] = {name: judge(baseline, exam) for name, baseline in BASELINES.items()}
+    if slow_baselines:
+        few = sample(exam, SAMPLE)
         answer["baselines"] |= {name: judge(baseline, few) for name, baseline in slow_baselines.items()}
         answer["sample"] = {"windows_per_dataset": SAMPLE, "of": sorted(slow_baselines), **judge(forecast, few)}
     return answer
