@@ -4,13 +4,13 @@ Without Envoy the tests skip and say why, unless XDS_TEST_REQUIRE names `envoy`:
 """
 
 import contextlib
-import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
+from tests.fakes.required import absent
 from xds_server.demo.backends import Backend, Backends
 from xds_server.demo.envoys import envoy_path, start_envoy
 from xds_server.demo.programs import Broken, Program
@@ -24,9 +24,7 @@ def envoy_binary() -> Path:
     try:
         return envoy_path()
     except Broken as missing:
-        if "envoy" in os.environ.get("XDS_TEST_REQUIRE", "").split(","):
-            pytest.fail(str(missing))
-        pytest.skip(str(missing))
+        absent("envoy", str(missing))
 
 
 @pytest.fixture

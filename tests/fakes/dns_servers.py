@@ -4,8 +4,6 @@ Knows their configuration (docs/dns.md shows the same lines). Does not know what
 """
 
 import asyncio
-import os
-import shutil
 import signal
 import socket
 from dataclasses import dataclass
@@ -14,7 +12,8 @@ from pathlib import Path
 import dns.asyncquery
 import dns.message
 import dns.rcode
-import pytest
+
+from tests.fakes.required import program
 
 SECRET = "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LTEyMzQ="  # of a test's own server, on loopback, for seconds
 ZONE_TEXT = """\
@@ -62,17 +61,6 @@ zone:
 """
 
 
-def needed(program: str, marker: str, package: str) -> str:
-    """Return the path of a program; skips (or fails, where it is required) when there is none."""
-    found = shutil.which(program) or shutil.which(program, path="/usr/sbin:/usr/bin")
-    if found is None:
-        why = f"{program} is not installed: apt-get install {package}"
-        if marker in os.environ.get("XDS_TEST_REQUIRE", "").split(","):
-            pytest.fail(why)
-        pytest.skip(why)
-    return found
-
-
 def free_port() -> int:
     """Return a loopback port that is free for TCP and UDP now."""
     while True:
@@ -112,9 +100,9 @@ class DnsServer:
             zone.write_text(ZONE_TEXT)
         if self.kind == "bind":
             config.write_text(NAMED.format(**facts, transfer="key k;" if self.transfer else "none;"))
-            return [needed("named", "dns", "bind9"), "-g", "-n", "1", "-c", str(config)]
+            return [program("named", "dns", "bind9"), "-g", "-n", "1", "-c", str(config)]
         config.write_text(KNOT.format(**facts, transfer=", transfer" if self.transfer else ""))
-        return [needed("knotd", "dns", "knot"), "-c", str(config)]
+        return [program("knotd", "dns", "knot"), "-c", str(config)]
 
     async def start(self) -> None:
         """Start it and wait until it answers for the zone."""

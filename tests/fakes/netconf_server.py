@@ -8,9 +8,8 @@ import os
 import signal
 from pathlib import Path
 
-import pytest
-
-from tests.fakes.dns_servers import free_port, needed
+from tests.fakes.dns_servers import free_port
+from tests.fakes.required import absent, program
 from xds_server.adapters.netconf import words
 from xds_server.adapters.netconf.session import Place, Session
 
@@ -31,13 +30,6 @@ Subsystem netconf "{subsystem} --ncxserver-sockname={port}@{at}/ncx"
 """
 
 
-def absent(why: str) -> None:
-    """Skip, or fail where `netconf` is required."""
-    if "netconf" in os.environ.get("XDS_TEST_REQUIRE", "").split(","):
-        pytest.fail(why)
-    pytest.skip(why)
-
-
 class NetconfServer:
     """``stop`` and ``start`` may follow each other, what was committed stays."""
 
@@ -54,10 +46,10 @@ class NetconfServer:
 
     async def start(self) -> None:
         """Start both and wait until a session can be had."""
-        netconfd, sshd = needed("netconfd", "netconf", "netconfd"), needed("sshd", "netconf", "openssh-server")
-        subsystem = needed("netconf-subsystem", "netconf", "netconfd")
+        netconfd, sshd = program("netconfd", "netconf", "netconfd"), program("sshd", "netconf", "openssh-server")
+        subsystem = program("netconf-subsystem", "netconf", "netconfd")
         if os.geteuid() != 0:
-            absent("sshd lets in nobody but the user who runs it, and netconfd knows only root: run as root")
+            absent("netconf", "sshd lets in nobody but the user who runs it, and netconfd knows only root: run as root")
         for name in ("host_key", "client_key"):
             if not (self.at / name).exists():
                 await _keygen(self.at / name)
@@ -116,6 +108,6 @@ class NetconfServer:
 
 
 async def _keygen(path: Path) -> None:
-    program = needed("ssh-keygen", "netconf", "openssh-client")
-    made = await asyncio.create_subprocess_exec(program, "-q", "-t", "ed25519", "-N", "", "-f", str(path))
+    keygen = program("ssh-keygen", "netconf", "openssh-client")
+    made = await asyncio.create_subprocess_exec(keygen, "-q", "-t", "ed25519", "-N", "", "-f", str(path))
     assert await made.wait() == 0

@@ -6,9 +6,9 @@ import signal
 from pathlib import Path
 
 import httpx
-import pytest
 
 from tests.fakes.dns_servers import free_port
+from tests.fakes.required import absent
 
 _SERVE = Path(__file__).parents[1] / "fabrics" / "neutron_serve.py"
 
@@ -53,10 +53,4 @@ class NeutronServer:
 
 
 def _python() -> str:
-    found = os.environ.get("XDS_NEUTRON_PYTHON", "")
-    if not found:
-        why = "no Neutron here: make test-fabrics"
-        if "neutron" in os.environ.get("XDS_TEST_REQUIRE", "").split(","):
-            pytest.fail(why)
-        pytest.skip(why)
-    return found
+    return os.environ.get("XDS_NEUTRON_PYTHON", "") or absent("neutron", "no Neutron here: make test-fabrics")

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import httpx
 
-from tests.fakes.dns_servers import free_port, needed
+from tests.fakes.dns_servers import free_port
+from tests.fakes.required import program
 from xds_server.domain.names import EndpointKey
 from xds_server.domain.registration import Registration
 from xds_server.ports import Registry, Unavailable
@@ -87,7 +88,10 @@ class EtcdServer:
         }
         with (self._at / "etcd.log").open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                needed("etcd", "etcd", "etcd-server"), *(f"--{k}={v}" for k, v in words.items()), stdout=log, stderr=log
+                program("etcd", "etcd", "etcd-server"),
+                *(f"--{k}={v}" for k, v in words.items()),
+                stdout=log,
+                stderr=log,
             )
         async with asyncio.timeout(40), httpx.AsyncClient(trust_env=False) as http:
             while not await self._is_healthy(http):

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import re
-import shutil
 from pathlib import Path
 
 import grpc
@@ -11,6 +10,7 @@ import httpx
 import pytest
 
 from tests.fakes.dns_servers import free_port
+from tests.fakes.required import program
 from tests.fakes.whole import settings, whole
 from xds_server.app import running
 from xds_server.pb.admin.v1 import admin_pb2 as pb
@@ -64,12 +64,7 @@ async def test_the_page_needs_nothing_from_elsewhere(tmp_path: Path):
 @pytest.fixture
 def browser() -> str:
     """Debian's Chromium; skips (or fails, where it is required) when there is none."""
-    found = shutil.which("chromium")
-    if found is None:
-        if "browser" in os.environ.get("XDS_TEST_REQUIRE", "").split(","):
-            pytest.fail("chromium is required and not installed: apt-get install chromium")
-        pytest.skip("chromium is not installed: apt-get install chromium")
-    return found
+    return program("chromium", "browser", "chromium")
 
 
 async def looked_at(browser: str, url: str, profile: Path, *more: str) -> str:

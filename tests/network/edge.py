@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
+from tests.fakes.required import absent
 from tests.fakes.whole import settings
 from xds_server.app import running
 from xds_server.demo.envoys import envoy_path
@@ -42,10 +42,7 @@ def require_namespaces() -> None:
     if made.returncode == 0:
         subprocess.run(["ip", "netns", "del", probe], check=True)
         return
-    why = f"network namespaces cannot be made here: {made.stderr.strip()}"
-    if "network" in os.environ.get("XDS_TEST_REQUIRE", "").split(","):
-        pytest.fail(why)
-    pytest.skip(why)
+    absent("network", f"network namespaces cannot be made here: {made.stderr.strip()}")
 
 
 def sh(command: str) -> str:

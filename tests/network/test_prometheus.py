@@ -1,7 +1,6 @@
 """A real Prometheus scrapes the real server, and executes every query of the dashboard and every alert."""
 
 import contextlib
-import os
 import re
 import shutil
 from collections.abc import AsyncIterator
@@ -15,6 +14,7 @@ import yaml
 
 from tests.envoy.world import free_port
 from tests.fakes.metric_names import series
+from tests.fakes.required import program
 from tests.unit.test_dashboards import DOCKER, EXPRESSIONS, NAMES
 from xds_server.demo.control import ControlPlane
 from xds_server.demo.programs import Program, until
@@ -53,12 +53,7 @@ def _config(directory: Path, target: str) -> Path:
 @pytest.fixture
 def binary() -> str:
     """Debian's prometheus; skips (or fails, where it is required) when there is none."""
-    found = shutil.which("prometheus")
-    if found is None:
-        if "prometheus" in os.environ.get("XDS_TEST_REQUIRE", "").split(","):
-            pytest.fail("prometheus is required and not installed: apt-get install prometheus")
-        pytest.skip("prometheus is not installed: apt-get install prometheus")
-    return found
+    return program("prometheus", "prometheus", "prometheus")
 
 
 @pytest.fixture

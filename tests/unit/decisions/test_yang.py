@@ -10,8 +10,9 @@ from lxml import etree
 from yangson import DataModel
 from yangson.enumerations import ContentType, ValidationScope
 
-from tests.fakes.netconf_server import MODULES, absent
+from tests.fakes.netconf_server import MODULES
 from tests.fakes.remote_node import interface, wanted
+from tests.fakes.required import absent
 from xds_server.adapters.netconf import words
 from xds_server.decisions.wiring import link_name
 from xds_server.decisions.yang import Edit, Entry, Family, Malformed, as_json, edits, entry_of, from_json
@@ -28,7 +29,7 @@ _TYPES = {"ietf-inet-types", "ietf-yang-types"}
 def model() -> DataModel:
     """The modules that Debian ships with yuma123."""
     if not MODULES.exists():
-        absent(f"no YANG modules at {MODULES}: apt-get install libyuma-base")
+        absent("netconf", f"no YANG modules at {MODULES}: apt-get install libyuma-base")
     modules = [
         {
             "name": name,
