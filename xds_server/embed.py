@@ -22,11 +22,12 @@ from xds_server.domain.resource import TYPES, Resource
 from xds_server.resources.encode import NotServed, encode
 from xds_server.resources.payloads import MalformedPayload, opened
 from xds_server.resources.validation import InvalidResource, faults
-from xds_server.servers.ads import AdsServer, Clocks, GroupOf
+from xds_server.servers.ads import AdsServer, GroupOf
 from xds_server.servers.csds import ClientStatus
 from xds_server.servers.gate import Gate
 from xds_server.servers.lrs import LoadReporting
 from xds_server.servers.node_status import NodeStatus, TypeStatus
+from xds_server.servers.serving import Clocks
 from xds_server.state.cache import GroupCache
 from xds_server.state.watchable import Watchable
 

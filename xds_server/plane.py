@@ -41,14 +41,14 @@ from xds_server.domain.topology import Node, NodeKind, Service
 from xds_server.domain.weights import WeightTable
 from xds_server.ports import Clock, Store, Unavailable
 from xds_server.servers.admin_picture import Picture
-from xds_server.servers.ads import AdsServer, Clocks
+from xds_server.servers.ads import AdsServer
 from xds_server.servers.certificates import Tls
 from xds_server.servers.convergence import ConvergenceView
 from xds_server.servers.csds import ClientStatus
 from xds_server.servers.fleet import Fleet
 from xds_server.servers.gate import Gate
 from xds_server.servers.lrs import LoadReporting
-from xds_server.servers.serving import Serving
+from xds_server.servers.serving import Clocks, Serving
 from xds_server.servers.subnet_desk import SubnetDesk
 from xds_server.servers.workers.front import Front
 from xds_server.state.afar import Heard

@@ -6,8 +6,8 @@ import time
 
 from tests.benchmarks.picture import arguments, assignment, cluster, next_beat, stamp
 from xds_server import ResourceCache
-from xds_server.servers.ads import Clocks
 from xds_server.servers.garbage import collect_rarely
+from xds_server.servers.serving import Clocks
 from xds_server.servers.workers.front import Front
 
 

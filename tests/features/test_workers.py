@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Container
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,12 +15,12 @@ from envoy.service.load_stats.v3 import lrs_pb2, lrs_pb2_grpc
 from envoy.service.status.v3 import csds_pb2, csds_pb2_grpc
 
 from tests.fakes.http2 import DATA, Wire
-from tests.fakes.xds_client import Client, assignment, cluster, until
+from tests.fakes.xds_client import Client, Talk, assignment, cluster, until
 from xds_server import ResourceCache, metrics
 from xds_server.conformance.client import Ended
 from xds_server.domain.limits import Limits
-from xds_server.domain.resource import CDS, EDS
-from xds_server.servers.ads import Clocks
+from xds_server.domain.resource import CDS, EDS, ResourceType
+from xds_server.servers.serving import Clocks
 from xds_server.servers.workers.front import Front
 
 OWN = [("grpc.use_local_subchannel_pool", 1)]  # every channel a connection of its own
@@ -46,27 +46,37 @@ class House:
         return client
 
     async def one_in_each(self, *, delta: bool) -> list[Any]:
-        """A stream that asks for the endpoints of cluster a in each worker, with what it heard; the node ids are n0...
-
-        Which worker a connection falls to is the kernel's choice: it takes a few.
-        """
+        """A stream that asks for the endpoints of cluster a in each worker, with what it heard; the node ids are n0..."""
         found: dict[int, Any] = {}
         for number in range(60):
-            before = self.front.spread()
-            talk = (await self.client()).ads(delta=delta, node=f"n{number}")
-            await talk.say(EDS, "a")
-            heard = await talk.hear()
-            self.served += 1
-            await until(lambda before=before: sum(self.front.spread()) > sum(before))
-            index = next(i for i, (a, b) in enumerate(zip(before, self.front.spread(), strict=True)) if a != b)
-            if index in found:  # it would never answer for the next update
-                talk.close()
-                await until(lambda: sum(self.front.spread()) == len(found))
-                continue
-            found[index] = (f"n{number}", talk, heard)
+            index, talk, heard = await self.comes(f"n{number}", EDS, "a", delta=delta)
+            if await self.is_new(index, talk, found):
+                found[index] = (f"n{number}", talk, heard)
             if len(found) == 2:
                 return [found[0], found[1]]
         raise AssertionError("every connection fell to one worker")
+
+    async def comes(self, node: str, kind: ResourceType, *names: str, delta: bool) -> tuple[int, Talk, Any]:
+        """Open a stream on a connection of its own; return the worker that it fell to, and what was sent first.
+
+        Which worker that is, is the kernel's choice: it takes a few.
+        """
+        before = self.front.spread()
+        talk = (await self.client()).ads(delta=delta, node=node)
+        await talk.say(kind, *names)
+        heard = await talk.hear()
+        self.served += 1
+        await until(lambda: sum(self.front.spread()) > sum(before))
+        return next(i for i, (a, b) in enumerate(zip(before, self.front.spread(), strict=True)) if a != b), talk, heard
+
+    async def is_new(self, index: int, talk: Talk, taken: Container[int]) -> bool:
+        """Whether no stream stands there yet; else it is closed: it would never answer for the next update."""
+        if index not in taken:
+            return True
+        open_ones = sum(self.front.spread())
+        talk.close()
+        await until(lambda: sum(self.front.spread()) == open_ones - 1)
+        return False
 
     async def listening(self, *, without: int) -> None:
         """Wait until two workers listen, and that process is none of them."""
@@ -339,6 +349,22 @@ async def test_client_status_and_load_reports_are_the_server_s() -> None:
         await until(lambda: bool(two.loads))
         node, report = two.loads[0]
         assert (node, report.cluster_stats[0].cluster_name) == ("n1", "a")
+
+
+async def test_endpoints_come_again_by_whichever_worker_the_node_hears_them() -> None:
+    """A changed cluster warms until its load assignment is sent again, though that stream is another worker's."""
+    async with house() as two:
+        home, endpoints, heard = await two.comes("n", EDS, "a", delta=True)
+        await endpoints.answer(heard)
+        for _ in range(60):
+            index, clusters, heard = await two.comes("n", CDS, delta=True)
+            if await two.is_new(index, clusters, {home}):
+                break
+        await clusters.answer(heard)
+        await until(lambda: two.front.settled(CDS))
+        two.cache.update("g", [cluster("a", timeout_s=2)])
+        assert (await clusters.hear()).resources[0].name == "a"
+        assert (await endpoints.hear()).resources[0].name == "a"
 
 
 async def test_a_stop_drains_every_worker() -> None:

@@ -67,6 +67,7 @@ class LimitsPart(Part):
     max_names: Annotated[int, Field(ge=1, le=10_000_000)] = 200_000
     max_node_metadata_bytes: Annotated[int, Field(ge=256, le=1 << 26)] = 64 << 10
     max_streams_per_node: Annotated[int, Field(ge=1, le=10_000)] = 16
+    max_streams_per_identity: Annotated[int, Field(ge=1, le=1_000_000)] = 4_000
     max_streams: Annotated[int, Field(ge=1, le=1_000_000)] = 20_000
     admissions_per_core_s: Annotated[float, Field(ge=0, le=100_000)] = 400.0
     max_connection_age_s: Annotated[float, Field(ge=0, le=2_000_000)] = 1800.0

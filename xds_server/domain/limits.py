@@ -12,8 +12,9 @@ class Limits:
     unread; ``order_timeout_s``: how long a listener or route waits for its clusters; ``ack_hold_s``: after which newer
     clusters and listeners are sent although the client withholds its answer.
 
-    ``max_streams``: of the whole process, with those that wait for admission; ``admissions_per_core_s``: the pace at
-    which a rush of clients is let in (0: all at once); ``max_connection_age_s``: after which, give or take a tenth, a
+    ``max_streams``: of the whole process, with those that wait for admission; ``max_streams_per_identity``: of these,
+    of callers who proved by certificate to be the same (its first URI); ``admissions_per_core_s``: the pace at which a
+    rush of clients is let in (0: all at once); ``max_connection_age_s``: after which, give or take a tenth, a
     connection is told to go away, so that clients spread over servers again (0: never); ``drain_s``: within which it
     must be gone then, and within which a stopping server ends its streams one after the other; ``keepalive_s``: after
     which a silent connection is asked whether its client still lives, who has ``keepalive_timeout_s`` to answer.
@@ -31,6 +32,7 @@ class Limits:
     max_names: int = 200_000
     max_node_metadata_bytes: int = 64 << 10
     max_streams_per_node: int = 16
+    max_streams_per_identity: int = 4_000
     max_streams: int = 20_000
     admissions_per_core_s: float = 400.0
     max_connection_age_s: float = 1800.0

@@ -6,8 +6,9 @@ gives up waiting costs nothing. Knows limits and groups by name. Does not know w
 
 import asyncio
 import os
-from collections import deque
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ import structlog
 
 from xds_server import metrics
 from xds_server.domain.limits import Limits
+from xds_server.servers.identity import CALLING
 from xds_server.servers.requests import Client
 from xds_server.xds.messages import Refused
 
@@ -113,21 +115,30 @@ class Door:
         self._streams_of = streams_of
         self._pace = Pace(rate_per_s(limits), now)
         self._inside = 0
+        self._of: Counter[str] = Counter()
         self._closed: Callable[[], Refused] | None = None
 
-    async def enter(self) -> None:
-        """Wait for a turn; whoever came in must ``leave``. Raises Refused: too many streams, or closed."""
+    @asynccontextmanager
+    async def inside(self) -> AsyncIterator[None]:
+        """Come in when it is one's turn, and go. Raises Refused: too many streams, or closed."""
         if self._closed is not None:
             raise self._closed()
+        identity = _identity()
         self.count(self._inside)
+        self._count_of(identity)
         self._inside += 1
+        self._of[identity] += 1
         try:
-            await self._pace.turn()
-        except BaseException:
-            self._inside -= 1
-            raise
+            try:
+                await self._pace.turn()
+            finally:
+                metrics.ADMISSION_WAITING.set(self._pace.waiting)
+            yield
         finally:
-            metrics.ADMISSION_WAITING.set(self._pace.waiting)
+            self._inside -= 1
+            self._of[identity] -= 1
+            if not self._of[identity]:
+                del self._of[identity]
 
     def count(self, inside: int) -> None:
         """Raise Refused if so many streams are as many as there may be."""
@@ -135,9 +146,11 @@ class Door:
             text = f"this server has {inside} streams already (limit max_streams)"
             raise _refused("streams", "RESOURCE_EXHAUSTED", text)
 
-    def leave(self) -> None:
-        """A stream that came in ends."""
-        self._inside -= 1
+    def _count_of(self, identity: str) -> None:
+        most = self._limits.max_streams_per_identity
+        if identity and self._of[identity] >= most:
+            text = f"{identity} has {most} streams here already (limit max_streams_per_identity)"
+            raise _refused("identity_streams", "RESOURCE_EXHAUSTED", text)
 
     def close(self, reason: Callable[[], Refused]) -> None:
         """Let nobody in from now on."""
@@ -166,6 +179,12 @@ class Door:
         if name is None:
             raise _refused("group", "PERMISSION_DENIED", f"node {client.id!r} is refused: {reason}")
         return name
+
+
+def _identity() -> str:
+    """Return who a certificate proves the caller to be, '' where nothing is proved."""
+    caller = CALLING.get(None)
+    return caller.names[0] if caller is not None and caller.proved and caller.names else ""
 
 
 def _refused(label: str, code: str, text: str) -> Refused:

@@ -6,8 +6,7 @@ there; the protocol itself is ``xds.session``.
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable
 from itertools import count
 from typing import Any, Final, TypeVar
 
@@ -25,11 +24,13 @@ from xds_server.servers.groups import GroupWatch, TypeWatch, count_quarantined
 from xds_server.servers.node_status import Nodes, NodeStatus, count_out_of_sync
 from xds_server.servers.requests import Client, NameSets, RequestReader
 from xds_server.servers.services import handlers
+from xds_server.servers.serving import Clocks
 from xds_server.servers.stream import Stream
+from xds_server.servers.traffic import Traffic
 from xds_server.servers.transport import options
 from xds_server.state.cache import GroupCache
 from xds_server.state.watchable import Watchable
-from xds_server.xds.messages import Heard, Refused
+from xds_server.xds.messages import Heard, Push, Refused
 from xds_server.xds.session import Answer, Session
 from xds_server.xds.subscription import Subscription
 
@@ -39,15 +40,7 @@ _COUNT_EVERY: Final = 5  # seconds: of 4,000 streams a count costs as much as pu
 _DRAIN_TICK_S: Final = 0.02
 T = TypeVar("T")
 
-__all__ = ["AdsServer", "Clocks", "GroupOf"]
-
-
-@dataclass(slots=True)
-class Clocks:
-    """``now``: seconds that never jump, the event loop's; ``wall``: seconds since 1970."""
-
-    now: Callable[[], float]
-    wall: Callable[[], float]
+__all__ = ["AdsServer", "GroupOf"]
 
 
 class AdsServer:
@@ -82,6 +75,7 @@ class AdsServer:
         self._groups: dict[str, GroupWatch] = {}
         self._sets = NameSets()
         self._framers: dict[tuple[bool, bool], Framer] = {}
+        self._traffic = Traffic()
         self._sessions = 0
         self._told = False
         self._rejected = False  # since the streams were last counted
@@ -212,12 +206,22 @@ class AdsServer:
             found = self._framers[key] = Framer(delta=delta, understands_ttl=understands_ttl)
         return found
 
-    def joined(self, stream: Stream) -> Sequence[Stream]:
-        """Take note of an admitted stream; return its node's streams, those to come as well."""
+    def joined(self, stream: Stream) -> None:
+        """Take note of an admitted stream."""
         self._nodes.join(stream)
         metrics.STREAMS.inc()
         self._attend()
-        return self._nodes.streams_of(stream.node_id)
+
+    def sent(self, stream: Stream, push: Push, size: int) -> None:
+        """Take note of a response; clusters that changed warm until their endpoints come, on whatever stream."""
+        self._traffic.sent(push.type.url, size)
+        if push.endpoints:
+            self.endpoints_again(stream.node_id, push.endpoints)
+
+    def endpoints_again(self, node_id: str, names: Iterable[str]) -> None:
+        """Send load assignments again on the streams of a node that hear them: their clusters changed."""
+        for stream in self._nodes.streams_of(node_id):
+            stream.endpoints_again(names)
 
     def left(self, stream: Stream) -> None:
         """Take note of its end."""
@@ -229,6 +233,7 @@ class AdsServer:
         """Take note of an answer or a wish; wake the others if it changed what they may have."""
         del stream
         self._observe()
+        self._traffic.heard(answer.heard, watch.shelf.type.url)
         if answer.heard is Heard.NACKED:
             watch.rejected()
             self._rejected = True
@@ -265,11 +270,8 @@ class AdsServer:
     async def _admitted(self, serve: Callable[[], Awaitable[T]], context: Any) -> T:
         """Serve a client once it is its turn; end with a status whatever goes wrong."""
         try:
-            await self._door.enter()
-            try:
+            async with self._door.inside():
                 return await serve()
-            finally:
-                self._door.leave()
         except Refused as refusal:
             await context.abort(grpc.StatusCode[refusal.code], str(refusal))
         except Exception:  # noqa: BLE001 - a fault of ours must not tell a client what we are made of

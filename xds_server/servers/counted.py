@@ -30,13 +30,10 @@ class Counted(grpc.GenericRpcHandler):
     def _counted(self, method: Any) -> Any:
         async def stream(requests: Any, context: Any) -> AsyncIterator[Any]:
             try:
-                await self._door.enter()
+                async with self._door.inside():
+                    async for message in method(requests, context):
+                        yield message
             except Refused as refusal:
                 await context.abort(grpc.StatusCode[refusal.code], str(refusal))
-            try:
-                async for message in method(requests, context):
-                    yield message
-            finally:
-                self._door.leave()
 
         return stream

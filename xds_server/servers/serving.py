@@ -3,11 +3,21 @@
 Knows no stream and no process. ``ads.AdsServer`` fits it.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from xds_server.domain.resource import ResourceType
 from xds_server.servers.node_status import NodeStatus
 from xds_server.state.watchable import Watchable
+
+
+@dataclass(slots=True)
+class Clocks:
+    """``now``: seconds that never jump, the event loop's; ``wall``: seconds since 1970."""
+
+    now: Callable[[], float]
+    wall: Callable[[], float]
 
 
 class Serving(Protocol):

@@ -5,27 +5,21 @@ wakes the writer, so that a slow reader gets one latest state and nothing queues
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, Protocol
 
 import grpc
 
 from xds_server import metrics
-from xds_server.domain.resource import TYPES, ResourceType
+from xds_server.domain.resource import ResourceType
 from xds_server.servers.frames import Framer
 from xds_server.servers.groups import GroupWatch, TypeWatch
 from xds_server.servers.node_status import State, TypeStatus, state_of, status_of
 from xds_server.servers.requests import Client, RequestReader
-from xds_server.xds.messages import Heard, Push, Refused
+from xds_server.xds.messages import Push, Refused
 from xds_server.xds.session import Answer, Session
 from xds_server.xds.subscription import Subscription
 
-_PUSHES: Final = {kind.url: metrics.PUSHES.labels(kind.short) for kind in TYPES.values()}
-_ANSWERS: Final = {
-    (heard, kind.url): counter.labels(kind.short)
-    for heard, counter in ((Heard.ACKED, metrics.ACKS), (Heard.NACKED, metrics.NACKS))
-    for kind in TYPES.values()
-}
 _FOREVER: Final = float("inf")
 
 
@@ -46,8 +40,12 @@ class House(Protocol):
         """Return who joins its pushes."""
         ...
 
-    def joined(self, stream: "Stream") -> Sequence["Stream"]:
-        """Take note of an admitted stream; return its node's streams, those to come as well."""
+    def joined(self, stream: "Stream") -> None:
+        """Take note of an admitted stream."""
+        ...
+
+    def sent(self, stream: "Stream", push: Push, size: int) -> None:
+        """Take note of a response of so many bytes."""
         ...
 
     def left(self, stream: "Stream") -> None:
@@ -66,7 +64,7 @@ class Stream:
     """
 
     __slots__ = (
-        "__weakref__", "_asleep", "_beside", "_changed", "_context", "_delta", "_framer", "_house", "_reader",
+        "__weakref__", "_asleep", "_changed", "_context", "_delta", "_framer", "_house", "_reader",
         "_session", "_task", "_watch", "end", "group", "node_id", "user_agent", "writing_since",
     )  # fmt: skip
 
@@ -84,7 +82,6 @@ class Stream:
         self.node_id = self.group = self.user_agent = ""
         self.writing_since = _FOREVER
         self._task: asyncio.Task[None] | None = None
-        self._beside: Sequence[Stream] = ()
 
     def wake(self) -> None:
         """Look again soon."""
@@ -175,8 +172,6 @@ class Stream:
         if not known:
             watch.streams.add(self)
             watch.tell_verdicts()  # what a client brought along may have proven something
-        if answer.heard is Heard.ACKED or answer.heard is Heard.NACKED:
-            _ANSWERS[answer.heard, answer.type.url].inc()
         self._house.observed(self, watch, answer)
         self._note_arrival(watch)
         if session.restless():
@@ -191,7 +186,7 @@ class Stream:
         self._framer = self._house.framer(delta=self._delta, understands_ttl=client.understands_ttl)
         self._session = self._house.session(self._watch, delta=self._delta)
         self._watch.open_streams += 1
-        self._beside = self._house.joined(self)
+        self._house.joined(self)
         return self._session
 
     # ---- pushes
@@ -231,10 +226,7 @@ class Stream:
         self.writing_since = now
         await self._context.write(data)
         self.writing_since = _FOREVER
-        _PUSHES[push.type.url].inc()
-        metrics.RESPONSE_BYTES.observe(len(data))
-        for other in self._beside if push.endpoints else ():
-            other.endpoints_again(push.endpoints)
+        self._house.sent(self, push, len(data))
 
     async def _wait(self) -> None:
         """Wait until something changed, or the session wants to be asked again."""
@@ -264,4 +256,3 @@ class Stream:
             watch.leave(self)
         self._watch.open_streams -= 1
         self._house.left(self)
-        self._beside = ()

@@ -1,15 +1,18 @@
 """Admission: the pace of a rush, the limits at the door, and what a refused client is told."""
 
 import asyncio
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
 
 from tests.fakes.xds_client import until
 from xds_server import metrics
+from xds_server.domain.access import Caller
 from xds_server.domain.limits import Limits
 from xds_server.domain.names import NodeId
 from xds_server.servers.admission import Door, Pace, rate_per_s
+from xds_server.servers.identity import CALLING
 from xds_server.servers.requests import Client
 from xds_server.xds.messages import Refused
 
@@ -81,27 +84,48 @@ async def test_no_rate_is_no_pace() -> None:
 async def test_closing_answers_those_who_wait() -> None:
     """A door that closes refuses who waits and who comes, and forgets them."""
     entrance = door(admissions_per_core_s=10 / rate_per_s(Limits(admissions_per_core_s=1)))
-    rush = [asyncio.ensure_future(entrance.enter()) for _ in range(5)]
+    stay = AsyncExitStack()
+    rush = [asyncio.ensure_future(stay.enter_async_context(entrance.inside())) for _ in range(5)]
     await asyncio.sleep(0)
     entrance.close(lambda: Refused("UNAVAILABLE", "stopping"))
     done = await asyncio.gather(*rush, return_exceptions=True)
     assert [type(one) for one in done] == [type(None)] * 2 + [Refused] * 3
     with pytest.raises(Refused, match="stopping"):
-        await entrance.enter()
+        await stay.enter_async_context(entrance.inside())
+    await stay.aclose()
 
 
 async def test_streams_of_the_process_are_bounded() -> None:
     """The limit counts who is inside; a place that is left is free again; refusals are counted."""
     entrance = door(max_streams=2)
-    await entrance.enter()
-    await entrance.enter()
     counted = metrics.ADMISSION_REJECTED.labels("streams")
     before = counted._value.get()
-    with pytest.raises(Refused, match="max_streams") as refused:
-        await entrance.enter()
-    assert (refused.value.code, counted._value.get() - before) == ("RESOURCE_EXHAUSTED", 1)
-    entrance.leave()
-    await entrance.enter()
+    async with entrance.inside():
+        async with entrance.inside():
+            with pytest.raises(Refused, match="max_streams") as refused:
+                await entrance.inside().__aenter__()
+            assert (refused.value.code, counted._value.get() - before) == ("RESOURCE_EXHAUSTED", 1)
+        async with entrance.inside():
+            pass
+
+
+async def test_streams_of_an_identity_are_bounded() -> None:
+    """Who proved to be the same counts together, whatever nodes they say they are; nobody else is touched."""
+    entrance = door(max_streams_per_identity=1)
+
+    async def comes(caller: Caller) -> None:
+        CALLING.set(caller)
+        async with entrance.inside():
+            pass
+
+    one, another = (Caller("127.0.0.1", proved=True, names=(name,)) for name in ("spiffe://a", "spiffe://b"))
+    CALLING.set(one)
+    async with entrance.inside():
+        with pytest.raises(Refused, match=r"spiffe://a has 1 streams.*max_streams_per_identity"):
+            await asyncio.create_task(comes(one))
+        await asyncio.create_task(comes(another))
+        await asyncio.create_task(comes(Caller("127.0.0.1", names=("spiffe://a",))))
+    await asyncio.create_task(comes(one))
 
 
 def broken(_node: Any) -> str:

@@ -19,12 +19,11 @@ from xds_server.domain.names import NodeId
 from xds_server.domain.resource import ResourceType
 from xds_server.pb.workers.v1 import frames_pb2 as pb
 from xds_server.servers.admission import Door, GroupOf, share
-from xds_server.servers.ads import Clocks
 from xds_server.servers.certificates import Paths
 from xds_server.servers.listening import hold
 from xds_server.servers.node_status import Nodes, NodeStatus, count_out_of_sync
 from xds_server.servers.requests import Client, NameSets
-from xds_server.servers.serving import Serving
+from xds_server.servers.serving import Clocks, Serving
 from xds_server.servers.workers import figures, mirror
 from xds_server.servers.workers.asking import Rounds
 from xds_server.servers.workers.crew import Crew, Worker
@@ -87,6 +86,7 @@ class Front:
             "verdicts": lambda worker, said: self._spread(self._docket.hear(worker.number, said)),
             "figures": self._figures,
             "load": self._load,
+            "warming": self._warming,
             "question": self._question,
             "reply": lambda worker, reply: self._rounds.hear(worker.number, reply),
             "line": lambda worker, line: log_again(worker.number, line.event),
@@ -250,8 +250,17 @@ class Front:
         request = lrs_pb2.LoadStatsRequest.FromString(load.request)
         self._tasks.create_task(self._take_load(NodeId(load.node), request))
 
+    def _warming(self, worker: Worker, said: pb.Warming) -> None:
+        """Clusters of a node changed: the worker by which it hears their endpoints sends them again."""
+        if len(self._nodes.streams_of(said.node)) > 1:
+            for other in self._others(worker):
+                other.wire.send(warming=said)
+
+    def _others(self, worker: Worker) -> list[Worker]:
+        return [one for one in self._crew.workers.values() if one is not worker]
+
     def _question(self, worker: Worker, asked: pb.Question) -> None:
-        others = {n: one.wire for n, one in self._crew.workers.items() if one is not worker}
+        others = {one.number: one.wire for one in self._others(worker)}
         self._rounds.ask(worker.wire, asked, others)
 
     def _lost(self, worker: Worker) -> None:

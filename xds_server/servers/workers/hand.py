@@ -12,17 +12,18 @@ import grpc
 from xds_server.domain.limits import Limits
 from xds_server.domain.resource import TYPES
 from xds_server.pb.workers.v1 import frames_pb2 as pb
-from xds_server.servers.ads import AdsServer, Clocks
+from xds_server.servers.ads import AdsServer
 from xds_server.servers.gate import Gate
 from xds_server.servers.groups import GroupWatch, TypeWatch
 from xds_server.servers.requests import Client
+from xds_server.servers.serving import Clocks
 from xds_server.servers.stream import Stream
 from xds_server.servers.workers.mirror import replay
 from xds_server.servers.workers.news import found_out, learn
 from xds_server.servers.workers.reporter import Reporter
 from xds_server.servers.workers.wire import Wire
 from xds_server.state.cache import GroupCache
-from xds_server.xds.messages import Refused
+from xds_server.xds.messages import Push, Refused
 from xds_server.xds.session import Answer
 
 
@@ -100,6 +101,12 @@ class Hand(AdsServer):
         super().observed(stream, watch, answer)
         self._tell_verdicts(stream.group, watch)
         self._reporter.spoke(stream, watch.shelf.type)
+
+    def sent(self, stream: Stream, push: Push, size: int) -> None:
+        """Take note of a response; the node may hear its endpoints by another worker."""
+        super().sent(stream, push, size)
+        if push.endpoints:
+            self._wire.send(warming=pb.Warming(node=stream.node_id, endpoints=push.endpoints))
 
     def _tell_verdicts(self, group: str, watch: TypeWatch) -> None:
         verdicts = found_out(group, watch)

@@ -19,11 +19,11 @@ from xds_server.domain.access import Access, Role
 from xds_server.domain.limits import Limits
 from xds_server.domain.names import NodeId
 from xds_server.pb.workers.v1 import frames_pb2 as pb
-from xds_server.servers.ads import Clocks
 from xds_server.servers.certificates import Certificates, Paths, UnusableCertificates
 from xds_server.servers.garbage import collect_rarely
 from xds_server.servers.gate import Gate
 from xds_server.servers.lrs import LoadReporting
+from xds_server.servers.serving import Clocks
 from xds_server.servers.workers.asking import SharedStatus
 from xds_server.servers.workers.figures import Growth
 from xds_server.servers.workers.hand import Hand
@@ -106,6 +106,7 @@ class Process:
             "verdicts": self._hand.learn,
             "admitted": self._hand.admitted,
             "access": lambda text: self._access.set(_access(text)),
+            "warming": lambda said: self._hand.endpoints_again(said.node, said.endpoints),
             "open": lambda said: self._start(self._open(said)),
             "stop": self._stop,
             "question": lambda asked: self._start(self._status.reply(asked)),

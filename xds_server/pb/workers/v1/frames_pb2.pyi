@@ -8,7 +8,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Frame(_message.Message):
-    __slots__ = ("begin", "update", "drop", "access", "open", "stop", "admitted", "verdicts", "question", "reply", "ready", "ask", "left", "report", "figures", "load", "line")
+    __slots__ = ("begin", "update", "drop", "access", "open", "stop", "admitted", "verdicts", "question", "reply", "warming", "ready", "ask", "left", "report", "figures", "load", "line")
     BEGIN_FIELD_NUMBER: _ClassVar[int]
     UPDATE_FIELD_NUMBER: _ClassVar[int]
     DROP_FIELD_NUMBER: _ClassVar[int]
@@ -19,6 +19,7 @@ class Frame(_message.Message):
     VERDICTS_FIELD_NUMBER: _ClassVar[int]
     QUESTION_FIELD_NUMBER: _ClassVar[int]
     REPLY_FIELD_NUMBER: _ClassVar[int]
+    WARMING_FIELD_NUMBER: _ClassVar[int]
     READY_FIELD_NUMBER: _ClassVar[int]
     ASK_FIELD_NUMBER: _ClassVar[int]
     LEFT_FIELD_NUMBER: _ClassVar[int]
@@ -36,6 +37,7 @@ class Frame(_message.Message):
     verdicts: Verdicts
     question: Question
     reply: Reply
+    warming: Warming
     ready: Ready
     ask: Ask
     left: int
@@ -43,7 +45,7 @@ class Frame(_message.Message):
     figures: Figures
     load: Load
     line: Line
-    def __init__(self, begin: _Optional[_Union[Begin, _Mapping]] = ..., update: _Optional[_Union[Update, _Mapping]] = ..., drop: _Optional[_Union[Drop, _Mapping]] = ..., access: _Optional[str] = ..., open: _Optional[_Union[Open, _Mapping]] = ..., stop: _Optional[float] = ..., admitted: _Optional[_Union[Admitted, _Mapping]] = ..., verdicts: _Optional[_Union[Verdicts, _Mapping]] = ..., question: _Optional[_Union[Question, _Mapping]] = ..., reply: _Optional[_Union[Reply, _Mapping]] = ..., ready: _Optional[_Union[Ready, _Mapping]] = ..., ask: _Optional[_Union[Ask, _Mapping]] = ..., left: _Optional[int] = ..., report: _Optional[_Union[Report, _Mapping]] = ..., figures: _Optional[_Union[Figures, _Mapping]] = ..., load: _Optional[_Union[Load, _Mapping]] = ..., line: _Optional[_Union[Line, _Mapping]] = ...) -> None: ...
+    def __init__(self, begin: _Optional[_Union[Begin, _Mapping]] = ..., update: _Optional[_Union[Update, _Mapping]] = ..., drop: _Optional[_Union[Drop, _Mapping]] = ..., access: _Optional[str] = ..., open: _Optional[_Union[Open, _Mapping]] = ..., stop: _Optional[float] = ..., admitted: _Optional[_Union[Admitted, _Mapping]] = ..., verdicts: _Optional[_Union[Verdicts, _Mapping]] = ..., question: _Optional[_Union[Question, _Mapping]] = ..., reply: _Optional[_Union[Reply, _Mapping]] = ..., warming: _Optional[_Union[Warming, _Mapping]] = ..., ready: _Optional[_Union[Ready, _Mapping]] = ..., ask: _Optional[_Union[Ask, _Mapping]] = ..., left: _Optional[int] = ..., report: _Optional[_Union[Report, _Mapping]] = ..., figures: _Optional[_Union[Figures, _Mapping]] = ..., load: _Optional[_Union[Load, _Mapping]] = ..., line: _Optional[_Union[Line, _Mapping]] = ...) -> None: ...
 
 class Begin(_message.Message):
     __slots__ = ("limits", "access")
@@ -294,6 +296,14 @@ class Reply(_message.Message):
     response: bytes
     failure: str
     def __init__(self, number: _Optional[int] = ..., response: _Optional[bytes] = ..., failure: _Optional[str] = ...) -> None: ...
+
+class Warming(_message.Message):
+    __slots__ = ("node", "endpoints")
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    ENDPOINTS_FIELD_NUMBER: _ClassVar[int]
+    node: str
+    endpoints: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, node: _Optional[str] = ..., endpoints: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Line(_message.Message):
     __slots__ = ("event",)
