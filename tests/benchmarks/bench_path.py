@@ -127,6 +127,7 @@ async def measure(endpoints: int, ticks: int) -> dict[str, float | str]:
         allocations=Watchable({}),
         plan=Watchable(SubnetPlan()),
         nodes=Watchable(nodes),
+        agents=Watchable({}),
         cache=GroupCache(),
         clock=clock,
     )

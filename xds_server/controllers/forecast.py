@@ -5,7 +5,7 @@ nor whose turn it is and how wide an interval should be (``decisions.rota``).
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Final, Protocol
@@ -34,8 +34,17 @@ class Rings(Protocol):
     samples: Watchable[Samples | None]
     interval_s: float
 
-    def batch(self, channels: tuple[str, ...]) -> tuple[tuple[EndpointKey, ...], Float32]:
-        """Return the keys, and keys x channels x steps (oldest first, NaN where missing)."""
+    @property
+    def keys(self) -> tuple[EndpointKey, ...]:
+        """Return the endpoints; the same object as long as they are the same."""
+        ...
+
+    def newest(self, channels: tuple[str, ...]) -> Float32:
+        """Return the newest step: keys x channels, NaN where missing."""
+        ...
+
+    def copied(self, rows: NDArray[np.int64], channels: tuple[str, ...]) -> Generator[None, None, Float32 | None]:
+        """Copy rows x channels x steps (oldest first, NaN where missing) in pieces; None: they moved on meanwhile."""
         ...
 
 
@@ -81,18 +90,20 @@ class ForecastStep:
         await self._history.samples.wait_after(self._seen)
 
     async def step(self) -> None:
-        """Forecast from the newest history and record it."""
+        """Forecast from the newest history and record it; a sample that comes while it is copied begins a new step."""
         self._seen = self._history.samples.revision
-        keys, values = self._history.batch(CHANNELS)
-        recent = values[:, :, -CONTEXT:]
-        made_at_s = self._clock.now()
-        rota = await asyncio.to_thread(self._turned, keys, recent[:, :, -1], self._sampled_s(made_at_s))
-        asked = rota.due()
-        rows = recent if len(asked) == len(keys) else recent[asked]
-        answer, because = await self._forecast(rows.reshape(len(asked) * len(CHANNELS), recent.shape[2]))
+        keys = self._history.keys
+        if keys is not self._keys:
+            self._rota, self._keys = await asyncio.to_thread(_followed, self._rota, self._keys, keys), keys
+        asked = self._rota.due()
+        rows = await self._copied(asked) if self._history.keys is keys else None
+        if rows is None:
+            return
+        made_at_s, newest = self._clock.now(), self._history.newest(CHANNELS)
+        rota = await asyncio.to_thread(self._turned, newest, self._sampled_s(made_at_s))
+        answer, because = await self._forecast(rows.reshape(len(asked) * len(CHANNELS), rows.shape[2]))
         shape = (len(asked), len(CHANNELS), HORIZON, len(QUANTILES))
         self._rota = await asyncio.to_thread(_renewed, rota, asked, answer.reshape(shape))
-        self._keys = keys
         source = self._fallback if because or isinstance(self._model, Unavailable) else self._model
         self._tell(because)
         self.forecasts.set(
@@ -107,20 +118,28 @@ class ForecastStep:
             )
         )
 
+    async def _copied(self, asked: NDArray[np.int64]) -> Float32 | None:
+        """Copy the model's input in pieces, so that nobody waits."""
+        work = self._history.copied(asked, CHANNELS)
+        while True:
+            try:
+                next(work)
+            except StopIteration as end:
+                values: Float32 | None = end.value
+                return None if values is None else values[:, :, -CONTEXT:]
+            await self._clock.sleep(0)
+
     def _sampled_s(self, now_s: float) -> float:
         samples = self._history.samples.value
         return now_s if samples is None else samples.at_s
 
-    def _turned(self, keys: tuple[EndpointKey, ...], newest: Float32, at_s: float) -> Rota:
-        """Return the rota of these endpoints, gone on to ``at_s``."""
-        rota, ticks = self._rota, 0
+    def _turned(self, newest: Float32, at_s: float) -> Rota:
+        """Return the rota gone on to ``at_s``."""
+        ticks = 0
         if np.isfinite(self._rota_at_s):
             ticks = round(max(at_s - self._rota_at_s, 0) / self._history.interval_s)
         self._rota_at_s = at_s
-        if keys is not self._keys:
-            row = {key: number for number, key in enumerate(self._keys)}
-            rota = rota.take(np.fromiter((row.get(key, -1) for key in keys), np.int64, len(keys)))
-        return rota.turn(ticks, newest)
+        return self._rota.turn(ticks, newest)
 
     async def _forecast(self, rows: Float32) -> tuple[Float32, str]:
         if rows.size == 0:
@@ -174,6 +193,11 @@ def _checked(answer: asyncio.Future[Float32], rows: int) -> Float32:
     if values.shape != wanted:
         raise Unavailable("failed", f"the model answered the shape {values.shape} instead of {wanted}")
     return values
+
+
+def _followed(rota: Rota, old: tuple[EndpointKey, ...], new: tuple[EndpointKey, ...]) -> Rota:
+    row = {key: number for number, key in enumerate(old)}
+    return rota.take(np.fromiter((row.get(key, -1) for key in new), np.int64, len(new)))
 
 
 def _renewed(rota: Rota, asked: NDArray[np.int64], answer: Float32) -> Rota:

@@ -20,7 +20,7 @@ from xds_server.state.watchable import Watchable
 MAX_KEYS: Final = 200_000
 """So many endpoints have a row at most (10 KB each); further ones stay in ``samples`` without a history."""
 _FIRST_ROWS: Final = 64
-_PIECE: Final = 2_000
+_PIECE: Final = 500
 """Rows that are copied in one go while others wait, some milliseconds."""
 _OURS: Final = 2
 """References to the last batch's memory when only we hold it: the attribute and getrefcount's argument."""
@@ -93,24 +93,42 @@ class History:
         self.samples.set(samples)
         return True
 
+    def newest(self, channels: Sequence[str]) -> Float32:
+        """Return a copy of the newest step: float32, keys x channels, NaN where nothing was seen."""
+        return self._ring[: len(self._row), :, self._step % self.capacity_steps][:, self._columns_of(channels)]
+
     def batch(
         self, channels: Sequence[str] | None = None, steps: int | None = None
     ) -> tuple[tuple[EndpointKey, ...], Float32]:
-        """Return the endpoints and a copy of their last ``steps``: float32, keys x channels x steps.
+        """Return the endpoints and a copy of their last ``steps``, as ``copied`` does, in one go."""
+        work = self.copied(np.arange(len(self._row)), self.channels if channels is None else channels)
+        while True:
+            try:
+                next(work)
+            except StopIteration as end:
+                return self.keys, end.value[:, :, -(steps or self.capacity_steps) :]
 
-        Oldest first, the newest step last, NaN where nothing was seen. The copy is the caller's, fit for a thread.
+    def copied(self, rows: NDArray[np.intp], channels: Sequence[str]) -> Generator[None, None, Float32 | None]:
+        """Copy the rings of some rows of ``keys``: float32, rows x channels x steps, a yield between pieces.
+
+        Oldest first, the newest step last, NaN where nothing was seen. The copy is the caller's, fit for a thread. None
+        when the rings moved on meanwhile.
         """
-        wanted = self.channels if channels is None else tuple(channels)
-        length = min(steps or self.capacity_steps, self.capacity_steps)
-        n, end = len(self._row), self._step % self.capacity_steps + 1
-        older = max(length - end, 0)
-        out = self._memory((len(self._ring), len(wanted), length))[:n]
-        for i, channel in enumerate(self.channels.index(name) for name in wanted):
-            ring = self._ring[:n, channel]
-            if older:
-                out[:, i, :older] = ring[:, -older:]
-            out[:, i, older:] = ring[:, end - (length - older) : end]
-        return self.keys, out
+        step, keys, columns = self._step, self.keys, self._columns_of(channels)
+        begin = step % self.capacity_steps + 1
+        out = self._memory((len(rows), len(columns), self.capacity_steps))
+        for start in range(0, len(rows), _PIECE):
+            piece, rings = out[start : start + _PIECE], self._ring[rows[start : start + _PIECE]]
+            chosen = rings if columns == list(range(len(self.channels))) else rings[:, columns]
+            piece[:, :, : self.capacity_steps - begin] = chosen[:, :, begin:]
+            piece[:, :, self.capacity_steps - begin :] = chosen[:, :, :begin]
+            yield
+            if self._step != step or self.keys is not keys:
+                return None
+        return out
+
+    def _columns_of(self, channels: Sequence[str]) -> list[int]:
+        return [self.channels.index(name) for name in channels]
 
     def of(self, keys: Sequence[EndpointKey], steps: int) -> Float32:
         """Return a copy of the last steps of some endpoints: float32, keys x all channels x steps, oldest first.
@@ -130,17 +148,10 @@ class History:
         return self._origin_s + self._step * self.interval_s
 
     def copying(self) -> Generator[None, None, Rings | None]:
-        """Copy all rings, a yield between pieces; None when they changed meanwhile. ``at_s`` is of samples' clock."""
-        step, keys = self._step, self.keys
-        at = np.arange(step + 1, step + 1 + self.capacity_steps) % self.capacity_steps
-        values = np.empty((len(keys), len(self.channels), self.capacity_steps), np.float32)
-        for start in range(0, len(keys), _PIECE):
-            rows = slice(start, min(start + _PIECE, len(keys)))
-            values[rows] = self._ring[rows][:, :, at]
-            yield
-            if self._step != step or self.keys is not keys:
-                return None
-        return Rings(self._newest_s, self.interval_s, self.channels, keys, values)
+        """Copy all rings, as ``copied`` does. ``at_s`` is of samples' clock."""
+        keys = self.keys
+        values = yield from self.copied(np.arange(len(keys)), self.channels)
+        return None if values is None else Rings(self._newest_s, self.interval_s, self.channels, keys, values)
 
     def restore(self, rings: Rings, at_s: float) -> None:
         """Begin with rings of this grid and these channels, whose newest step was at ``at_s`` on samples' clock.

@@ -28,12 +28,23 @@ class Rings:
     def __init__(self, steps=40, keys=KEYS):
         self.samples = Watchable(None)
         self.keys = keys
+        self.moves = 0  # so often a sample comes while it is copied
         self.values = np.tile(np.arange(steps, dtype=np.float32) % 5, (len(keys), len(CHANNELS), 1))
 
-    def batch(self, channels):
-        """Return the keys and their values."""
+    def newest(self, channels):
+        """Return the newest step."""
         assert channels == CHANNELS
-        return self.keys, self.values
+        return self.values[:, :, -1]
+
+    def copied(self, rows, channels):
+        """Copy some rows in two pieces; the other rows are nobody's business."""
+        assert channels == CHANNELS
+        yield
+        if self.moves:
+            self.moves -= 1
+            self.samples.set(None)
+            return None
+        return self.values[rows]
 
 
 class Model:
@@ -169,6 +180,18 @@ async def test_it_waits_for_newer_samples():
     rings.samples.set(None)
     await step.wait()
     assert step._seen == 1
+
+
+async def test_a_sample_that_comes_while_it_is_copied_begins_a_new_step():
+    """Half of one moment and half of the next is never forecast from; the next step does not wait."""
+    rings, model = Rings(), Model(0.5)
+    rings.moves = 1
+    step = step_with(model, rings)
+    await step.step()
+    assert (step.forecasts.value, model.calls) == (None, 0)
+    await step.wait()
+    await step.step()
+    assert step.forecasts.value.keys == KEYS
 
 
 async def test_no_endpoints_is_an_empty_batch():
