@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 
 FULL: Final = 0.98
 """The utilisation at which the formula is left: above it, delay grows linearly and capacity is rate / FULL."""
@@ -26,6 +27,12 @@ EWMA: Final = 0.5
 JUMP: Final = 0.8
 STEADY: Final = (0.6, 1.6)
 """Weight of a new value, usually and when new / old leaves STEADY (docs/weights.md §2.1)."""
+SURPRISE: Final = 1.5
+"""Standard errors between a sample and what is known; what is beyond is taken for a change and not for chance."""
+LEAST_STEP: Final = 0.15
+"""Weight of a full sample that tells nothing new: what is known for long is made of the last dozen samples."""
+ENOUGH: Final = 20.0
+"""Requests in one tick that make its mean a full sample; fewer move a level by less, which then remembers longer."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,3 +105,25 @@ def smooth(level: Floats, sample: Floats, evidence: ArrayLike = 1.0) -> Floats:
     step = np.where((ratio < STEADY[0]) | (ratio > STEADY[1]), JUMP, EWMA) * evidence
     moved = level + step * (sample - level)
     return np.where(np.isnan(sample), level, np.where(np.isnan(level), sample, moved))
+
+
+def learn(level: Floats, proof: Floats, sample: Floats, requests: Floats) -> tuple[Floats, Floats, Flags]:
+    """Move capacities toward a sample: little where it differs by chance, far where it tells of a change.
+
+    A Kalman filter that takes what is beyond SURPRISE standard errors for a movement of the capacity itself.
+    ``proof``: requests that speak for a level, whose standard error (of ln) is 1 / sqrt(proof); ``requests``: those
+    that speak for the sample. A NaN sample leaves all, a NaN level takes it. Return level, proof, and who has moved.
+    """
+    both, told = np.isfinite(level) & np.isfinite(sample) & (requests > 0), np.isfinite(sample)
+    behind, seen = np.maximum(proof, 1e-9), np.maximum(requests, 1e-9)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        apart = np.where(both, np.log(sample / level) ** 2, 0.0)
+    moved = np.maximum(0, apart - SURPRISE**2 * (1 / behind + 1 / seen))
+    unsure = 1 / behind + moved
+    evidence = np.minimum(1, seen / ENOUGH)
+    step = np.clip(unsure / (unsure + 1 / seen), LEAST_STEP * evidence, JUMP * evidence)
+    return (
+        np.where(both, level + step * (sample - level), np.where(told, sample, level)),
+        np.where(both, np.minimum(behind + seen, seen / step), np.where(told, requests, proof)),
+        moved > 0,
+    )

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from xds_server.decisions.capacity import EWMA, infer_capacity, smooth
+from xds_server.decisions.capacity import ENOUGH, EWMA, infer_capacity, learn, smooth
 from xds_server.decisions.roster import Outlook, Roster, Rows, Sighting, exact_sum, kin_median, taken
 from xds_server.decisions.scoring import failure_factor
 from xds_server.decisions.trust import BackTest, confidence
@@ -24,11 +24,6 @@ RPS, LATENCY, ERRORS, KAPPA = range(len(CHANNELS))
 P10, P30, P90 = (QUANTILES.index(q) for q in (0.1, 0.3, 0.9))
 BOUNDS: Final = np.array([[0.0, 1e9], [1e-3, 3.6e6], [0.0, 1.0], [1e-3, 1e7]])
 """Lowest and highest believable value per channel, in its unit: beyond, a value is cut; negative ones are unseen."""
-ENOUGH: Final = 20.0
-"""Requests in one tick that make its mean a full sample; fewer move a level by less, which then remembers longer."""
-REMEMBERED: Final = 1.5
-"""Requests that speak for a level, per request in its decaying count: an EWMA of 0.5 averages three samples, and the
-count of steady samples is two of them."""
 THIN: Final = 3.0
 """Decaying count of requests at which an endpoint's own capacity counts as much as that of its kind."""
 UNSURE: Final = 0.5
@@ -39,15 +34,21 @@ NODES_KEEP: Final = 0.95
 ALIKE: Final = 0.10
 ALIKE_SIGMA: Final = 2.5
 STICKY: Final = 1.5
-"""A capacity within ALIKE, or ALIKE_SIGMA standard errors, of the median is taken as the median; it takes STICKY times
-that to be told apart again. So endpoints that are alike get exactly equal weights."""
+"""Capacities within ALIKE, or ALIKE_SIGMA standard errors, of the middle of a class belong to it; it takes STICKY times
+that to leave it. So endpoints that are alike get exactly equal weights."""
+SETTLED: Final = 1.5
+"""Requests that must speak for a capacity, per request in the decaying count (a steady count is two ticks' requests),
+before it may join another class than the median's: what has just moved may not have arrived yet."""
+CENTRING: Final = 3
+"""How often the middle of a class is found again among its members."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Memory:
     """What telemetry told so far, per row. ``level``: smoothed, rows x len(CHANNELS), NaN where unknown.
 
-    ``latest``: the last tick alone, same shape. ``requests``: decaying count seen. ``seen_s``: when last. ``load``:
+    ``latest``: the last tick alone, same shape. ``requests``: decaying count seen. ``proof``: those that speak
+    for the capacity; ``believed``: which one it was taken to have, NaN since it moved. ``seen_s``: when last. ``load``:
     requests/s of all, smoothed on its own: the sum of smoothed parts would swing with every shift between them.
     ``nodes``: how many usually report, ``reporting``: how many did last. ``sampled_s``: the last tick
     taken in, the ``ticks``-th.
@@ -56,8 +57,9 @@ class Memory:
     level: Floats
     latest: Floats
     requests: Floats
+    proof: Floats
     seen_s: Floats
-    alike: Flags
+    believed: Floats
     backtest: BackTest
     load: float = np.nan
     nodes: float = 0.0
@@ -70,9 +72,8 @@ class Memory:
     def blank(cls, rows: int) -> "Memory":
         """Return a memory that has seen nothing."""
         unknown = np.full((rows, len(CHANNELS)), np.nan)
-        never = np.full(rows, -np.inf)
-        flags = np.zeros(rows, np.bool_)
-        return cls(unknown, unknown, np.zeros(rows), never, flags, BackTest.blank(rows, len(CHANNELS)))
+        none, never, alone = np.zeros(rows), np.full(rows, -np.inf), np.full(rows, np.nan)
+        return cls(unknown, unknown, none, none, never, alone, BackTest.blank(rows, len(CHANNELS)))
 
     def take(self, rows: Rows) -> "Memory":
         """Follow endpoints into a new order of rows; -1 is a newcomer."""
@@ -81,8 +82,9 @@ class Memory:
             level=taken(self.level, rows),
             latest=taken(self.latest, rows),
             requests=taken(self.requests, rows, 0.0),
+            proof=taken(self.proof, rows, 0.0),
             seen_s=taken(self.seen_s, rows, -np.inf),
-            alike=taken(self.alike, rows, 0.0) > 0,
+            believed=taken(self.believed, rows),
             backtest=self.backtest.take(rows),
         )
 
@@ -93,6 +95,7 @@ class Estimate:
 
     All rows x len(CHANNELS): ``reactive``, ``forecast`` (median; NaN without one), ``trust``, ``used``. ``kappa``:
     capacity in successes/s as weights use it: cautious, shrunk toward its kind where thin, equal where alike; positive.
+    ``error``: standard error of its ln, 0 where a forecast is fully trusted; ``alike``: it is others' capacity too.
     ``load``: requests/s of the whole service.
     """
 
@@ -102,6 +105,7 @@ class Estimate:
     used: Floats
     confidence: Floats
     kappa: Floats
+    error: Floats
     alike: Flags
     load: float
 
@@ -120,13 +124,15 @@ def observe(memory: Memory, tick: Sighting, concurrency: float, forget_ticks: in
     level = smooth(memory.level, sample, evidence[:, None])
     load = exact_sum(np.nan_to_num(sample[:, RPS]))
     level[:, RPS] = np.where(heard, level[:, RPS], memory.level[:, RPS] * (1 - EWMA))
+    level[:, KAPPA], proof, moved = learn(memory.level[:, KAPPA], memory.proof, sample[:, KAPPA], requests)
     level[gone] = np.nan
     return Memory(
         level=level,
         latest=sample,
         requests=np.where(gone, 0, memory.requests * (1 - EWMA * evidence) + requests),
+        proof=np.where(gone, 0, proof),
         seen_s=seen_s,
-        alike=memory.alike,
+        believed=np.where(moved, np.nan, memory.believed),
         backtest=memory.backtest.mature(tick.at_s, tick.interval_s, sample),
         load=load if np.isnan(memory.load) else memory.load + EWMA * (load - memory.load),
         nodes=max(float(tick.nodes), memory.nodes * NODES_KEEP),
@@ -160,14 +166,15 @@ def estimate(memory: Memory, outlook: Outlook | None, roster: Roster, rails: Gua
     )
     used = _blend(trust, quantiles[:, :, MEDIAN], memory.level)
     caution = np.clip(1 - sure / UNSURE, 0, 1)
-    error = 1 / np.sqrt(np.maximum(REMEMBERED * memory.requests, 4))
+    error = 1 / np.sqrt(np.maximum(memory.proof, 4))
     capacity = _blend(
         trust[:, KAPPA],
         quantiles[:, KAPPA, MEDIAN] - caution * (quantiles[:, KAPPA, MEDIAN] - quantiles[:, KAPPA, P30]),
         memory.level[:, KAPPA] * np.exp(-P30_SIGMA * caution * error),
     )
     capacity = capacity / failure_factor(used[:, LATENCY], used[:, ERRORS])
-    kappa, alike = _alike(_shrunk(roster, capacity, memory.requests), error, memory.alike)
+    settled = (trust[:, KAPPA] == 0) & (memory.proof >= SETTLED * memory.requests)
+    kappa, together = _classes(_shrunk(roster, capacity, memory.requests), error, memory.believed, settled)
     return Estimate(
         reactive=memory.level,
         forecast=quantiles[:, :, MEDIAN],
@@ -175,7 +182,8 @@ def estimate(memory: Memory, outlook: Outlook | None, roster: Roster, rails: Gua
         used=used,
         confidence=sure,
         kappa=kappa,
-        alike=alike,
+        error=error * (1 - trust[:, KAPPA]) / np.sqrt(together),
+        alike=together > 1,
         load=max(0.0, float(np.nan_to_num(memory.load)) + exact_sum(np.nan_to_num(used - memory.level)[:, RPS])),
     )
 
@@ -231,10 +239,28 @@ def _shrunk(roster: Roster, capacity: Floats, requests: Floats) -> Floats:
     return np.asarray(typical * (own / typical) ** (requests / (requests + THIN)))
 
 
-def _alike(kappa: Floats, error: Floats, before: Flags) -> tuple[Floats, Flags]:
-    """Take capacities as equal that differ from the median by no more than noise (with hysteresis)."""
-    ordered = np.sort(kappa)
-    typical = float(ordered[len(ordered) // 2]) if len(ordered) else 1.0
-    within = np.maximum(ALIKE, ALIKE_SIGMA * error) * np.where(before, STICKY, 1.0)
-    alike = np.abs(np.log(kappa / typical)) <= within
-    return np.where(alike, typical, kappa), alike
+def _classes(kappa: Floats, error: Floats, before: Floats, settled: Flags) -> tuple[Floats, Floats]:
+    """Give rows whose capacities agree within noise one capacity; return it, and how many share it.
+
+    ``error``: standard error of ln kappa. ``before``: what each row had so far, NaN for nothing. The class of the
+    median comes first: all within reach of its middle. Then the rest, below and above, likewise, if ``settled``.
+    """
+    logs, were = np.log(kappa), np.log(before)
+    reach = np.maximum(ALIKE, ALIKE_SIGMA * error)
+    shared, together = kappa.copy(), np.ones(len(kappa))
+    rest = [np.argsort(logs, kind="stable")] if len(kappa) else []
+    while rest:
+        rows = rest.pop()
+        near, far = logs[rows], reach[rows]
+        middle = len(rows) // 2
+        for _ in range(CENTRING):
+            apart = np.abs(near - near[middle])
+            inside = np.flatnonzero(apart <= np.where(np.abs(were[rows] - near[middle]) <= far, STICKY, 1.0) * far)
+            middle = inside[len(inside) // 2]
+        shared[rows[inside]] = kappa[rows[middle]]
+        together[rows[inside]] = len(inside)
+        outside = settled[rows]
+        outside[inside] = False
+        low = np.arange(len(rows)) < middle
+        rest += [part for part in (rows[outside & low], rows[outside & ~low]) if len(part)]
+    return shared, together

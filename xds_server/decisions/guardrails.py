@@ -25,6 +25,8 @@ AT_ONCE: Final = 1.0
 """What it starts with while there is no telemetry by which it could rise."""
 MARKED: Final = 1.4
 """A step by this factor of one endpoint's share is worth a push, however small its part of the total."""
+SURE: Final = 3.0
+"""So is a step by so many standard errors of its capacity, from ARRIVED on."""
 ARRIVED: Final = 1.1
 """A share this near to its goal has arrived."""
 PICKS: Final = 3.0
@@ -91,15 +93,18 @@ def total_variation(one: Floats, other: Floats) -> float:
     return exact_sum(np.abs(one - other)) / 2
 
 
-def worth_a_push(before: Floats, after: Floats, wish: Floats, rails: Guardrails, *, moving: bool = False) -> bool:
-    """Tell whether a change is material: beyond the dead band, marked for one endpoint, or equality regained.
+def worth_a_push(
+    before: Floats, after: Floats, wish: Floats, rails: Guardrails, error: Floats, *, moving: bool = False
+) -> bool:
+    """Tell whether a change is material: beyond the dead band, marked or sure for one endpoint, or equality regained.
 
-    ``moving``: the last step was cut short; then a small rest is worth going too, or it would stand for ever.
+    ``error``: standard error of ln capacity, per row. ``moving``: the last step was cut short; then a small rest is
+    worth going too, or it would stand for ever.
     """
     if total_variation(before, after) >= rails.dead_band:
         return True
-    marked = np.log(ARRIVED if moving else min(MARKED, rails.max_rise**0.9))
-    if np.abs(np.log(after / before)).max() >= marked:
+    marked = np.log(ARRIVED if moving else max(ARRIVED, min(MARKED, rails.max_rise**0.9)))
+    if (np.abs(np.log(after / before)) >= np.clip(SURE * error, np.log(ARRIVED), marked)).any():
         return True
     return bool(np.ptp(wish) == 0 and np.ptp(integers(before)) > 0)
 

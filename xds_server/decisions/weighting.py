@@ -145,8 +145,8 @@ def decide(picture: Picture, state: LawState) -> tuple[LawState, WeightTable]:
         policy.thresholds,
         state.excluded,
     )
-    first_s = min(state.since_s, picture.now_s)
-    state = replace(state, memory=replace(memory, alike=belief.alike), since_s=first_s)
+    memory = replace(memory, believed=belief.kappa)
+    state = replace(state, memory=memory, since_s=min(state.since_s, picture.now_s))
     prices = price_s(scores, policy.preference)
     pins = pinned_rows(picture.roster.endpoints, in_force(picture.pins, picture.wall_s))
     move = _move(state, picture.now_s, belief, prices, _begin(state, picture.now_s, pins, scores.available))
@@ -189,7 +189,7 @@ def _move(state: LawState, now_s: float, belief: Estimate, prices: Floats, begin
     if now_s - state.pushed_s < least_s:
         return Move(rows, before, wish, before, words or f"waits: pushes are {least_s:.1f} s apart", state.moving)
     after = guardrails.guarded(before, wish, rails)
-    if not guardrails.worth_a_push(before, after, wish, rails, moving=state.moving):
+    if not guardrails.worth_a_push(before, after, wish, rails, belief.error[rows], moving=state.moving):
         return Move(rows, before, wish, before, words or STEADY)
     return Move(rows, before, wish, after, words, guardrails.cut_short(after, wish, rails))
 

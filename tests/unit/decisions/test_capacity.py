@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.fakes.queueing import delay_s, marginal_s
-from xds_server.decisions.capacity import FULL, curve, infer_capacity, smooth
+from xds_server.decisions.capacity import FULL, curve, infer_capacity, learn, smooth
 
 
 @pytest.mark.parametrize("concurrency", [1, 2, 4, 16, 200])
@@ -65,3 +65,39 @@ def test_smoothing_is_calm_when_steady_and_quick_when_not():
     moved = smooth(level, np.array([110.0, 20.0, np.nan, 7.0]))
     assert moved.tolist() == pytest.approx([105.0, 36.0, 100.0, 7.0])
     assert smooth(np.array([100.0]), np.array([110.0]), 0.2).tolist() == pytest.approx([101.0])
+
+
+def test_chance_moves_a_capacity_little_and_a_change_moves_it_far():
+    """What may be chance counts as its part of all requests; what cannot be is followed at once."""
+    level, proof, moved = learn(np.full(2, 100.0), np.full(2, 120.0), np.array([110.0, 25.0]), np.full(2, 40.0))
+    assert level == pytest.approx([100 + 10 * 40 / 160, 100 - 0.8 * 75])
+    assert proof == pytest.approx([160, 50])
+    assert moved.tolist() == [False, True]
+
+
+def test_evidence_is_never_more_than_the_last_dozen_samples():
+    """However long nothing happened, a slow drift is followed."""
+    level, proof = np.full(1, 100.0), np.zeros(1)
+    for _ in range(100):
+        level, proof, _ = learn(level, proof, np.full(1, 100.0), np.full(1, 40.0))
+    assert proof == pytest.approx(40 / 0.15)
+    for _ in range(12):
+        level, proof, _ = learn(level, proof, np.full(1, 95.0), np.full(1, 40.0))
+    assert level == pytest.approx(95.0, rel=0.01)
+
+
+def test_few_requests_move_a_capacity_by_little():
+    """Two requests at a quarter of the speed are no brown-out."""
+    level, proof, _ = learn(np.full(1, 100.0), np.full(1, 200.0), np.full(1, 25.0), np.full(1, 2.0))
+    assert level[0] > 93
+    assert 2 < proof[0] <= 200
+
+
+def test_a_sample_unseen_leaves_what_is_known_and_the_first_is_taken():
+    """NaN teaches nothing; without a level the sample is it."""
+    level, proof, moved = learn(
+        np.array([100.0, np.nan]), np.array([50.0, 0.0]), np.array([np.nan, 70.0]), np.array([0.0, 9.0])
+    )
+    assert level.tolist() == [100, 70]
+    assert proof.tolist() == [50, 9]
+    assert not moved.any()

@@ -152,3 +152,24 @@ def test_rate_of_an_unheard_endpoint_fades():
     """An endpoint that gets no request any more has no load."""
     memory = seen([*ticks(3), *(sighting(3.0 + t, np.array([0.0, 40, 40, 40]), 20.0) for t in range(8))])
     assert memory.level[0, RPS] < 1
+
+
+@pytest.mark.parametrize("order", [slice(None), slice(None, None, -1)])
+def test_like_endpoints_share_a_capacity_wherever_it_lies(order):
+    """Three speeds under noise are three capacities, to the last bit; who changes leaves, who seems to comes back."""
+    rng = np.random.default_rng(7)
+    kappa = np.repeat([50.0, 100.0, 200.0], 5)[order]
+    memory, together = Memory.blank(15), []
+    for at in range(40):
+        noisy = kappa * rng.lognormal(0, 1 / np.sqrt(40), 15)
+        memory = observe(memory, sighting(float(at), np.full(15, 40.0), 20.0, kappa=noisy), 1, 30)
+        belief = believe(memory, n=15)
+        memory = replace(memory, believed=belief.kappa)
+        classes = [belief.kappa[kappa == speed] for speed in (50, 100, 200)]
+        together.append(sum(np.sum(c == np.median(c)) for c in classes) / 15)
+        assert len({float(np.median(c)) for c in classes}) == 3 or at < 3
+    assert np.mean(together[10:]) > 0.85
+    slowed = kappa.copy()
+    slowed[0] /= 2
+    belief = believe(observe(memory, sighting(40.0, np.full(15, 40.0), 20.0, kappa=slowed), 1, 30), n=15)
+    assert belief.kappa[0] < 0.7 * kappa[0]

@@ -86,19 +86,29 @@ def test_small_changes_are_silence_marked_ones_are_not():
     """Below the dead band nothing is pushed, unless one endpoint's share changes by a marked factor."""
     rails, many = Guardrails(), np.full(1000, 1e-3)
     nudged = EQUAL + np.array([0.01, -0.01, 0, 0])
-    assert not worth_a_push(EQUAL, nudged, nudged, rails)
+    unsure, sure = np.full(4, 0.2), np.full(4, 0.01)
+    assert not worth_a_push(EQUAL, nudged, nudged, rails, sure)
     moved = EQUAL + np.array([0.03, -0.03, 0, 0])
-    assert worth_a_push(EQUAL, moved, moved, rails)
+    assert worth_a_push(EQUAL, moved, moved, rails, unsure)
     one = many.copy()
     one[0] /= 3
-    assert worth_a_push(many, one, one, rails)
+    assert worth_a_push(many, one, one, rails, np.full(1000, 0.2))
+
+
+def test_a_step_beyond_chance_is_not_left_standing():
+    """A share that moves by three standard errors of its capacity is worth a push; the same step may be chance."""
+    before = np.full(100, 0.01)
+    after = before.copy()
+    after[0] *= 0.8
+    assert worth_a_push(before, after, after, Guardrails(), np.full(100, 0.07))
+    assert not worth_a_push(before, after, after, Guardrails(), np.full(100, 0.08))
 
 
 def test_equality_regained_is_worth_a_push():
     """Exactly equal weights let Envoy scan all endpoints: a small distance to them is not left standing."""
     near = np.array([0.251, 0.249, 0.25, 0.25])
-    assert worth_a_push(near, EQUAL, EQUAL, Guardrails())
-    assert not worth_a_push(EQUAL, EQUAL, EQUAL, Guardrails())
+    assert worth_a_push(near, EQUAL, EQUAL, Guardrails(), np.zeros(4))
+    assert not worth_a_push(EQUAL, EQUAL, EQUAL, Guardrails(), np.zeros(4))
 
 
 def test_pushes_are_as_rare_as_picks_need():
