@@ -117,11 +117,13 @@ def learn(level: Floats, proof: Floats, sample: Floats, requests: Floats) -> tup
     both, told = np.isfinite(level) & np.isfinite(sample) & (requests > 0), np.isfinite(sample)
     behind, seen = np.maximum(proof, 1e-9), np.maximum(requests, 1e-9)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        apart = np.where(both, np.log(sample / level) ** 2, 0.0)
+        ratio = np.where(both, sample / level, 1.0)
+    apart = np.log(ratio) ** 2
     moved = np.maximum(0, apart - SURPRISE**2 * (1 / behind + 1 / seen))
     unsure = 1 / behind + moved
     evidence = np.minimum(1, seen / ENOUGH)
-    step = np.clip(unsure / (unsure + 1 / seen), LEAST_STEP * evidence, JUMP * evidence)
+    most = np.where((ratio < STEADY[0]) | (ratio > STEADY[1]), JUMP, EWMA)
+    step = np.clip(unsure / (unsure + 1 / seen), LEAST_STEP * evidence, most * evidence)
     return (
         np.where(both, level + step * (sample - level), np.where(told, sample, level)),
         np.where(both, np.minimum(behind + seen, seen / step), np.where(told, requests, proof)),
