@@ -75,8 +75,12 @@ async def test_fake_kernel(exam: Exam):
 
 @pytest.mark.network
 @pytest.mark.slow
-def test_real_kernel(tmp_path: Path):
-    """The real kernel sits it as far as it is short, beside things of others that stay as they are."""
+@pytest.mark.parametrize("kind", ["", "bridge", "lo"], ids=["its own choice", "bridge", "lo"])
+def test_real_kernel(kind: str, tmp_path: Path):
+    """The real kernel sits it with every kind of link, beside things of others that stay as they are.
+
+    Power cuts on it: tests/network/test_agent_killed.py.
+    """
     require_namespaces()
     with namespace("exam") as name:
         sh(f"ip -n {name} link add up0 type veth peer name up1")
@@ -84,21 +88,21 @@ def test_real_kernel(tmp_path: Path):
         sh(f"ip -n {name} rule add from 10.9.0.0/24 lookup 99 pref 10077")
         sh(f"ip -n {name} route add local 10.9.0.0/24 dev lo proto 99")
         sh(f"ip -n {name} link add xsforeign type bridge")
-        _in(name, _comes_and_goes, tmp_path)
+        _in(name, _comes_and_goes, tmp_path, kind)
         assert "10.9.0.0/24" in sh(f"ip -n {name} rule")
         assert "10.9.0.0/24" in sh(f"ip -n {name} route show table local")
         assert leftovers(name).startswith("xsforeign")
         assert len(leftovers(name).splitlines()) == 1
 
 
-def _in(name: str, exam: Exam, directory: Path) -> None:
+def _in(name: str, exam: Exam, directory: Path, kind: str) -> None:
     """Sit an exam in a namespace: a thread enters it, and takes along whatever threads it starts."""
     failures: list[BaseException] = []
 
     def sit() -> None:
         try:
             enter(name)
-            asyncio.run(_real(exam, directory))
+            asyncio.run(_real(exam, directory, kind))
         except BaseException as error:  # noqa: BLE001 - told by the thread that waits
             failures.append(error)
 
@@ -109,10 +113,10 @@ def _in(name: str, exam: Exam, directory: Path) -> None:
         raise failures[0]
 
 
-async def _real(exam: Exam, directory: Path) -> None:
+async def _real(exam: Exam, directory: Path, kind: str) -> None:
     async with AsyncExitStack() as stack:
         netlink = await stack.enter_async_context(Netlink.opened())
         htb = await stack.enter_async_context(Htb.opened("up0"))
-        kind = await netlink.link_kind()
+        kind = kind or await netlink.link_kind()
         parts: list[KernelParts] = [netlink, htb, Conntrack(), Nftables(Library()), ResolvFiles(directory / "resolv")]
         await exam(parts, Layout(kind, "up0", resolv=True))
