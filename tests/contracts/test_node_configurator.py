@@ -5,12 +5,11 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
-from threading import Thread
 
 import pytest
 
 from tests.fakes.kernel import FakeKernel, Fuse, PowerCut
-from tests.network.edge import leftovers, namespace, require_namespaces, sh
+from tests.network.edge import inside, leftovers, namespace, require_namespaces, sh
 from tests.unit.decisions.test_wiring import interface
 from xds_server.adapters.conntrack import Conntrack
 from xds_server.adapters.htb import Htb
@@ -18,7 +17,6 @@ from xds_server.adapters.kernel import Kernel
 from xds_server.adapters.netlink import Netlink
 from xds_server.adapters.nftables import Library, Nftables
 from xds_server.adapters.resolv import ResolvFiles
-from xds_server.agent import enter
 from xds_server.domain.kernel import Layout
 from xds_server.domain.names import SubnetId
 from xds_server.domain.profiles import Profile, Rule
@@ -88,29 +86,11 @@ def test_real_kernel(kind: str, tmp_path: Path):
         sh(f"ip -n {name} rule add from 10.9.0.0/24 lookup 99 pref 10077")
         sh(f"ip -n {name} route add local 10.9.0.0/24 dev lo proto 99")
         sh(f"ip -n {name} link add xsforeign type bridge")
-        _in(name, _comes_and_goes, tmp_path, kind)
+        inside(name, lambda: asyncio.run(_real(_comes_and_goes, tmp_path, kind)))
         assert "10.9.0.0/24" in sh(f"ip -n {name} rule")
         assert "10.9.0.0/24" in sh(f"ip -n {name} route show table local")
         assert leftovers(name).startswith("xsforeign")
         assert len(leftovers(name).splitlines()) == 1
-
-
-def _in(name: str, exam: Exam, directory: Path, kind: str) -> None:
-    """Sit an exam in a namespace: a thread enters it, and takes along whatever threads it starts."""
-    failures: list[BaseException] = []
-
-    def sit() -> None:
-        try:
-            enter(name)
-            asyncio.run(_real(exam, directory, kind))
-        except BaseException as error:  # noqa: BLE001 - told by the thread that waits
-            failures.append(error)
-
-    thread = Thread(target=sit)
-    thread.start()
-    thread.join()
-    if failures:
-        raise failures[0]
 
 
 async def _real(exam: Exam, directory: Path, kind: str) -> None:
