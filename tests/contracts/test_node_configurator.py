@@ -5,12 +5,11 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
-from threading import Thread
 
 import pytest
 
 from tests.fakes.kernel import FakeKernel, Fuse, PowerCut
-from tests.network.edge import leftovers, namespace, require_namespaces, sh
+from tests.network.edge import inside, leftovers, namespace, require_namespaces, sh
 from tests.unit.decisions.test_wiring import interface
 from xds_server.adapters.conntrack import Conntrack
 from xds_server.adapters.htb import Htb
@@ -18,7 +17,6 @@ from xds_server.adapters.kernel import Kernel
 from xds_server.adapters.netlink import Netlink
 from xds_server.adapters.nftables import Library, Nftables
 from xds_server.adapters.resolv import ResolvFiles
-from xds_server.agent import enter
 from xds_server.domain.kernel import Layout
 from xds_server.domain.names import SubnetId
 from xds_server.domain.profiles import Profile, Rule
@@ -75,8 +73,12 @@ async def test_fake_kernel(exam: Exam):
 
 @pytest.mark.network
 @pytest.mark.slow
-def test_real_kernel(tmp_path: Path):
-    """The real kernel sits it as far as it is short, beside things of others that stay as they are."""
+@pytest.mark.parametrize("kind", ["", "bridge", "lo"], ids=["its own choice", "bridge", "lo"])
+def test_real_kernel(kind: str, tmp_path: Path):
+    """The real kernel sits it with every kind of link, beside things of others that stay as they are.
+
+    Power cuts on it: tests/network/test_agent_killed.py.
+    """
     require_namespaces()
     with namespace("exam") as name:
         sh(f"ip -n {name} link add up0 type veth peer name up1")
@@ -84,35 +86,17 @@ def test_real_kernel(tmp_path: Path):
         sh(f"ip -n {name} rule add from 10.9.0.0/24 lookup 99 pref 10077")
         sh(f"ip -n {name} route add local 10.9.0.0/24 dev lo proto 99")
         sh(f"ip -n {name} link add xsforeign type bridge")
-        _in(name, _comes_and_goes, tmp_path)
+        inside(name, lambda: asyncio.run(_real(_comes_and_goes, tmp_path, kind)))
         assert "10.9.0.0/24" in sh(f"ip -n {name} rule")
         assert "10.9.0.0/24" in sh(f"ip -n {name} route show table local")
         assert leftovers(name).startswith("xsforeign")
         assert len(leftovers(name).splitlines()) == 1
 
 
-def _in(name: str, exam: Exam, directory: Path) -> None:
-    """Sit an exam in a namespace: a thread enters it, and takes along whatever threads it starts."""
-    failures: list[BaseException] = []
-
-    def sit() -> None:
-        try:
-            enter(name)
-            asyncio.run(_real(exam, directory))
-        except BaseException as error:  # noqa: BLE001 - told by the thread that waits
-            failures.append(error)
-
-    thread = Thread(target=sit)
-    thread.start()
-    thread.join()
-    if failures:
-        raise failures[0]
-
-
-async def _real(exam: Exam, directory: Path) -> None:
+async def _real(exam: Exam, directory: Path, kind: str) -> None:
     async with AsyncExitStack() as stack:
         netlink = await stack.enter_async_context(Netlink.opened())
         htb = await stack.enter_async_context(Htb.opened("up0"))
-        kind = await netlink.link_kind()
+        kind = kind or await netlink.link_kind()
         parts: list[KernelParts] = [netlink, htb, Conntrack(), Nftables(Library()), ResolvFiles(directory / "resolv")]
         await exam(parts, Layout(kind, "up0", resolv=True))

@@ -1,7 +1,6 @@
 """The exam of the registry port: sat by a real etcd, by a recorded Consul and by the fake; and what only one can fail."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +9,7 @@ import aetcd
 import httpx
 import pytest
 
-from tests.fakes.registry import EtcdServer, FakeConsul, MemoryRegistry
+from tests.fakes.registry import EtcdServer, FakeConsul, MemoryRegistry, in_etcd
 from xds_server.adapters.consul import Consul
 from xds_server.adapters.etcd import Etcd
 from xds_server.domain.names import EndpointId, EndpointKey, ServiceName
@@ -34,17 +33,6 @@ class Seat:
 
     registry: Registry
     seen: Callable[[], Awaitable[dict[str, tuple[object, ...]]]]
-
-
-async def in_etcd(url: str, prefix: str = "/skydns/test/mesh/checkout/") -> dict[str, tuple[object, ...]]:
-    """Read as CoreDNS does."""
-    where = httpx.URL(url)
-    async with aetcd.Client(where.host, where.port) as client:
-        found = {
-            kv.key.decode().removeprefix(prefix): json.loads(kv.value)
-            for kv in await client.get_prefix(prefix.encode())
-        }
-    return {name: (told["host"], told["port"], told.get("weight")) for name, told in found.items()}
 
 
 @pytest.fixture

@@ -6,7 +6,10 @@ documents and, for Neutron, a real server (tests/fabrics); what we send is compa
 
 import itertools
 import json
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote
 
 import httpx
@@ -131,6 +134,48 @@ class FakeController:
         self.sessions += 1
         self.session = f"session-{self.sessions}"
         return self.session
+
+
+@contextmanager
+def over_http(fake: FakeController) -> Iterator[str]:
+    """Let a fake be asked by other processes, over HTTP on loopback; it outlives them. Yields its URL."""
+    one_by_one = threading.Lock()
+
+    class Asked(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def _answer(self) -> None:
+            body = self.rfile.read(int(self.headers.get("content-length") or 0))
+            request = httpx.Request(self.command, f"http://{self.headers['host']}{self.path}", content=body,
+                                    headers=dict(self.headers))  # fmt: skip
+            with one_by_one:
+                answer = fake.answer(request)
+            self.send_response(answer.status_code)
+            for name, value in answer.headers.items():
+                if name != "content-length":
+                    self.send_header(name, value)
+            self.send_header("content-length", str(len(answer.content)))
+            self.end_headers()
+            self.wfile.write(answer.content)
+
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815 - the names that http.server calls
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+
+        def handle_error(self, *_: object) -> None:
+            """Say nothing: whoever asked was killed."""
+
+    server = Server(("127.0.0.1", 0), Asked)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 class FakeNsx(FakeController):

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Mapping
 from pathlib import Path
 
+import aetcd
 import httpx
 
 from tests.fakes.dns_servers import free_port
@@ -108,6 +109,17 @@ class EtcdServer:
         if self._process and self._process.returncode is None:
             self._process.send_signal(signal.SIGTERM)
             await self._process.wait()
+
+
+async def in_etcd(url: str, prefix: str = "/skydns/test/mesh/checkout/") -> dict[str, tuple[object, ...]]:
+    """Read as CoreDNS does."""
+    where = httpx.URL(url)
+    async with aetcd.Client(where.host, where.port) as client:
+        found = {
+            kv.key.decode().removeprefix(prefix): json.loads(kv.value)
+            for kv in await client.get_prefix(prefix.encode())
+        }
+    return {name: (told["host"], told["port"], told.get("weight")) for name, told in found.items()}
 
 
 _: type[Registry] = MemoryRegistry

@@ -1,28 +1,21 @@
 """Names follow load balancing: the whole control plane in process, and a real BIND that is asked like anybody asks it."""
 
 import asyncio
-import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from envoy.config.core.v3 import base_pb2
 
 from tests.fakes.dns_servers import DnsServer, free_port
-from tests.fakes.envoy_pages import clusters_json
+from tests.fakes.named import DNS, INTERVAL_S, answers, configured, envoy, joins, measured
 from tests.fakes.whole import Whole, whole
 from tests.fakes.xds_client import until
-from xds_server.conformance.client import Ended
-from xds_server.domain.resource import CDS, LDS
 from xds_server.pb.admin.v1 import admin_pb2 as pb
 
 pytestmark = pytest.mark.dns
-INTERVAL_S = 0.2
 TTL_S = 5
 NAME = "checkout.mesh.test"
-DNS = {"zone": "mesh.test.", "server": "main", "failover": {"min_score": 0.3, "restore_score": 0.5, "after_ticks": 2}}
 
 
 @pytest.fixture
@@ -33,90 +26,6 @@ async def bind(tmp_path: Path) -> AsyncIterator[DnsServer]:
     await server.start()
     yield server
     await server.stop()
-
-
-def configured(bind: DnsServer) -> dict[str, object]:
-    """Checkout with two endpoints and nat on subnets, both with names."""
-    tsig = {"name": "k", "algorithm": "hmac-sha256", "secret_file": str(bind.secret_file)}
-    checkout = {
-        "name": "checkout",
-        "listen_port": 15001,
-        "thresholds": {"max_error_rate": 0.2},
-        "dns": DNS | {"name": "checkout"},
-        "endpoints": [
-            {"id": "a1", "address": "192.0.2.1", "port": 9001, "dns_name": "a1.mesh.test"},
-            {"id": "a2", "address": "192.0.2.2", "port": 9002},
-        ],
-    }
-    nat = {"name": "nat", "listen_port": 15002, "dns": DNS | {"name": "nat"}}
-    return {
-        "services": [checkout, nat],
-        "dns_servers": [{"name": "main", "address": "127.0.0.1", "port": bind.port, "tsig": tsig}],
-        "telemetry": {"interval_s": INTERVAL_S},
-        "subnets": {"drain_s": 0.0},
-        "pools": [
-            {
-                "name": "zone-a",
-                "prefixes": ["127.77.0.0/24"],
-                "location": "z1",
-                "security_profiles": ["web"],
-                "cool_down_s": 0.5,
-            }
-        ],
-    }
-
-
-async def answers(bind: DnsServer, name: str, wanted: list[str], kind: str = "A", within_s: float = 30.0) -> None:
-    """Ask until the answer is this."""
-    told: list[str] | None = None
-    try:
-        async with asyncio.timeout(within_s):
-            while told != wanted:
-                told = await bind.ask(name, kind)
-    except TimeoutError:
-        raise AssertionError(f"{name} {kind} answers {told}, not {wanted}") from None
-
-
-@asynccontextmanager
-async def envoy(failing: Callable[[], bool]) -> AsyncIterator[str]:
-    """Serve the pages of an Envoy whose requests to a1 fail while ``failing``; both endpoints get 100 per reading."""
-    counted = {("checkout", "192.0.2.1", 9001): [0, 0], ("checkout", "192.0.2.2", 9002): [0, 0]}
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        path = (await reader.readuntil(b"\r\n\r\n")).split()[1]
-        page = b""
-        if not path.startswith(b"/stats"):
-            for (_, _, port), count in counted.items():
-                count[0] += 100
-                count[1] += 100 if port == 9001 and failing() else 0
-            page = clusters_json(
-                {
-                    host: {"rq_total": total, "rq_success": total - bad, "rq_error": bad}
-                    for host, (total, bad) in counted.items()
-                }
-            )
-        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(page) + page)
-        writer.close()
-
-    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
-        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
-
-
-async def joins(house: Whole, name: str, kind: str, **metadata: str) -> None:
-    """Let a node connect, and acknowledge all that it is sent from now on."""
-    node = base_pb2.Node(id=name)
-    node.locality.zone = "z1"
-    node.metadata.update({"xds_server": {"kind": kind, **metadata}})
-    talk = house.xds.ads(delta=False, node="")
-    await talk.say(LDS if kind == "front-end" else CDS, node=node)
-    await talk.answer(await talk.hear())
-
-    async def obey() -> None:
-        with contextlib.suppress(Ended):
-            while True:
-                await talk.answer(await talk.hear(60))
-
-    house.obeying = [*getattr(house, "obeying", []), asyncio.ensure_future(obey())]
 
 
 async def eds(house: Whole) -> dict[str, int]:
@@ -153,8 +62,7 @@ async def test_when_the_best_endpoint_degrades_everybody_names_the_other(bind: D
     async with envoy(lambda: failing) as telemetry, whole(tmp_path, **configured(bind)) as house:
         await answers(bind, NAME, ["192.0.2.1", "192.0.2.2"])
         await joins(house, "n1", "sidecar", telemetry=telemetry)
-        samples = house.plane.history.samples
-        await until(lambda: samples.value is not None and len(samples.value.keys) == 2, "no telemetry")
+        await measured(house, 2)
         watching = asyncio.ensure_future(watch())
         failing, since = True, time.monotonic()
         await answers(bind, NAME, ["192.0.2.2"])

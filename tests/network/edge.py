@@ -7,31 +7,32 @@ The agent, Envoy and the kernel are real; the control plane runs in process, as 
 
 import asyncio
 import contextlib
-import ctypes
 import itertools
 import os
 import socket
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
 from tests.fakes.required import absent
 from tests.fakes.whole import settings
+from xds_server.agent import enter
 from xds_server.app import running
 from xds_server.demo.envoys import envoy_path
 from xds_server.demo.programs import SERVER, Broken, Program, until
 from xds_server.domain.names import ApplianceName, NodeId
 from xds_server.domain.topology import Locality, Node, NodeKind
 from xds_server.plane import ControlPlane
-from xds_server.resources.bootstrap import as_yaml, bootstrap
+from xds_server.resources.bootstrap import TlsFiles, as_yaml, bootstrap
 
 POOL = "10.77.0.0/16"
 BODY = {"service": "nat", "num_ips": 4, "bandwidth_mbps": 1, "security_profile": "web", "location": "z1"}
+T = TypeVar("T")
 _numbers = itertools.count()
 
 
@@ -62,6 +63,12 @@ def namespace(kind: str) -> Iterator[str]:
         subprocess.run(["ip", "netns", "del", name], check=False)
 
 
+def inside(name: str, act: Callable[[], T]) -> T:
+    """Act in a namespace: a thread enters it, and takes along whatever threads it starts and sockets it makes."""
+    with ThreadPoolExecutor(1, initializer=enter, initargs=(name,)) as thread:
+        return thread.submit(act).result()
+
+
 @contextlib.contextmanager
 def two_sides() -> Iterator[tuple[str, str]]:
     """Make a node's namespace and its callers', joined by a veth; the pool is routed to the node."""
@@ -78,14 +85,7 @@ class Caller:
     """Opens connections from within a namespace: a socket belongs to where it was made."""
 
     def __init__(self, name: str) -> None:
-        self._name = name
-        self._thread = ThreadPoolExecutor(1, initializer=self._enter)
-
-    def _enter(self) -> None:
-        libc = ctypes.CDLL(None, use_errno=True)
-        with Path(f"/run/netns/{self._name}").open("rb") as handle:
-            if libc.setns(handle.fileno(), 0x40000000):
-                raise OSError(ctypes.get_errno(), "setns")
+        self._thread = ThreadPoolExecutor(1, initializer=enter, initargs=(name,))
 
     def _socket(self) -> socket.socket:
         made = socket.socket(socket.AF_INET)
@@ -145,7 +145,7 @@ class Connection:
 
 @dataclass
 class Edge:
-    """The running parts. ``node`` and ``callers`` are namespaces."""
+    """The running parts. ``node`` and ``callers`` are namespaces; ``xds``: where these find the control plane."""
 
     node: str
     callers: str
@@ -153,13 +153,9 @@ class Edge:
     plane: ControlPlane
     http: httpx.AsyncClient
     caller: Caller
+    xds: str
     envoy: Program | None = None
     agent: Program | None = None
-
-    @property
-    def xds(self) -> str:
-        """Return where the control plane is, for everybody in whatever namespace."""
-        return f"unix:{self.run_dir}/xds"
 
     async def start_agent(self, *options: str) -> Program:
         """Start the real agent in the node's namespace."""
@@ -168,7 +164,7 @@ class Edge:
         self.agent = await Program.start("agent", command, self.run_dir)
         return self.agent
 
-    async def start_envoy(self) -> Program:
+    async def start_envoy(self, tls: TlsFiles | None = None) -> Program:
         """Start the real Envoy in the node's namespace, without any right over its network."""
         facts = Node(
             id=NodeId("fe-1"),
@@ -178,7 +174,7 @@ class Edge:
             telemetry=f"unix:{self.run_dir}/telemetry",
             has_agent=True,
         )
-        text = as_yaml(bootstrap(facts, self.xds, f"unix:{self.run_dir}/admin"))
+        text = as_yaml(bootstrap(facts, self.xds, f"unix:{self.run_dir}/envoy", tls))
         path = self.run_dir / "fe-1.yaml"
         path.write_text(text)
         command = ["ip", "netns", "exec", self.node, str(envoy_path()), "-c", str(path), "--disable-hot-restart"]
@@ -275,7 +271,7 @@ async def edge(run_dir: Path, *, agent: bool = True, envoy: bool = True, **secti
         http = await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://x", timeout=60))
         caller = Caller(callers)
         stack.callback(caller.close)
-        made = Edge(node, callers, run_dir, plane, http, caller)
+        made = Edge(node, callers, run_dir, plane, http, caller, f"unix:{run_dir}/xds")
         stack.push_async_callback(_end, made)
         if agent:
             await made.start_agent()

@@ -90,7 +90,7 @@ async def watcher(binary: str, tmp_path: Path) -> AsyncIterator[Watcher]:
         async def scraped_twice() -> bool:
             try:
                 found = await made.query('count_over_time(up{job="xds-server"}[1m]) >= 3')
-            except httpx.TransportError:
+            except (httpx.TransportError, ValueError):  # it is not up yet, or says so in plain text
                 return False
             return bool(found)
 

@@ -59,16 +59,23 @@ class Netlink:
         Raises Unavailable when links cannot be made for want of the right to.
         """
         for kind in ("dummy", "bridge"):
-            name = f"xs-probe-{kind}"[:15]
+            name = f"xs-probe-{kind}"
+            await self._remove_probe(name)  # of an agent that died in between
             try:
                 await self._route.link("add", ifname=name, kind=kind, group=LINK_GROUP)
             except NetlinkError as error:
                 if error.code == 1:
                     raise Unavailable("refused", "the kernel lets nobody without CAP_NET_ADMIN make a link") from error
                 continue
-            await self._route.link("del", index=await self._index(name))
+            await self._remove_probe(name)
             return kind
         return "lo"
+
+    async def _remove_probe(self, name: str) -> None:
+        for index in await self._route.link_lookup(ifname=name):
+            if await self._foreign(index):
+                raise Unavailable("refused", f"link {name} exists and is not ours; rename or remove it")
+            await self._route.link("del", index=index)
 
     async def uplink(self) -> str:
         """Return the device of the default route, '' without one."""
