@@ -22,23 +22,30 @@ RESULTS: Final = ROOT / "build" / "bench" / "mesh"
 _WORLD: Final = ("tests/benchmarks/mesh/machines.py", "tests/benchmarks/mesh/caller.py")
 """What every run's figures depend on, beside the course of its scenario."""
 _DECISIONS: Final = (
-    "capacity", "conformal", "eligibility", "empirical", "estimate", "guardrails", "naive", "periodicity", "pins",
-    "rates", "roster", "rota", "scoring", "solve", "trust", "weighting", "windows",
+    "capacity", "eligibility", "estimate", "guardrails", "pins", "rates", "roster", "scoring", "solve", "trust",
+    "weighting",
 )  # fmt: skip
 _LAW: Final = (
     *(f"xds_server/decisions/{name}.py" for name in _DECISIONS),
     "xds_server/state/history.py",
     "xds_server/controllers/scrape.py",
-    "xds_server/controllers/forecast.py",
     "xds_server/controllers/weigh.py",
     "xds_server/domain/policy.py",
     "xds_server/adapters/envoy_stats",
-    "xds_server/adapters/onnx_forecaster.py",
     "xds_server/resources/clusters.py",
     "xds_server/resources/endpoints.py",
-    "models/endpoint_forecaster.onnx",
 )
 """What the figures of our own policies depend on too."""
+_FORESIGHT: Final = (
+    *(
+        f"xds_server/decisions/{name}.py"
+        for name in ("conformal", "empirical", "naive", "periodicity", "rota", "windows")
+    ),
+    "xds_server/controllers/forecast.py",
+    "xds_server/adapters/onnx_forecaster.py",
+    "models/endpoint_forecaster.onnx",
+)
+"""What those depend on besides that trust a forecast."""
 
 
 def place(run: Run, results: Path = RESULTS) -> Path:
@@ -51,7 +58,8 @@ def place(run: Run, results: Path = RESULTS) -> Path:
         del told["interval_s"], told["service"]
     facts = [told, course.speeds, course.changes, course.window, load, str(policy)]
     digest = hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=6)
-    for part in _WORLD if policy.settings is None else (*_WORLD, *_LAW):
+    ours = () if policy.settings is None else _LAW
+    for part in (*_WORLD, *ours, *(_FORESIGHT if policy.foresees else ())):
         for path in _files(ROOT / part):
             digest.update(path.read_bytes())
     return results / f"{run.scenario}-{run.policy}-{run.seed}-{digest.hexdigest()}.json"

@@ -36,7 +36,7 @@ class Policy:
     """``told``: what people read. ``lonely``: Envoy's own, by the extension's name and message.
 
     ``settings``: of our service, where our server decides. ``by_capacity``: weights set once, by hand, to capacities.
-    ``learns``: needs the whole warm-up.
+    ``learns``: needs the whole warm-up. ``foresees``: its weights follow forecasts, too.
     """
 
     told: str
@@ -44,6 +44,7 @@ class Policy:
     settings: Mapping[str, Any] | None = None
     by_capacity: bool = False
     learns: bool = field(default=False, repr=False)
+    foresees: bool = field(default=False, repr=False)
 
 
 POLICIES: Final[Mapping[str, Policy]] = {
@@ -62,7 +63,7 @@ POLICIES: Final[Mapping[str, Policy]] = {
     "equal": Policy("this server, equal weights", settings={"guardrails": {"floor": 1.0}}),
     "static": Policy("weights by capacity, set by hand", by_capacity=True),
     "reactive": Policy("this server, reactive", settings={"guardrails": {"gate": 0.0}}, learns=True),
-    "forecast": Policy("this server, with the forecast", settings={}, learns=True),
+    "forecast": Policy("this server, with the forecast", settings={}, learns=True, foresees=True),
 }
 PAIRED: Final = ("full_scan", "reactive", "forecast")
 """Those that run on every seed; the others run on the first."""
