@@ -40,7 +40,7 @@ test: $(VENV)/.dev  ## everything; installs Debian packages too when root
 	$(BIN)/python -m pytest $(ARGS)
 
 check: $(VENV)/.dev format lint types imports  ## format, lint, types, floors and the fast tests
-	$(BIN)/python -m pytest -q -m "not slow and not envoy and not prometheus and not training and not network and not dns and not etcd and not netconf and not neutron and not browser" $(ARGS)
+	$(BIN)/python -m pytest -q -m "not slow and not envoy and not prometheus and not training and not network and not dns and not etcd and not netconf and not neutron and not jetconf and not browser" $(ARGS)
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format .
@@ -72,11 +72,13 @@ $(FABRICS)/%/.made:
 	@touch $@
 
 $(FABRICS)/neutron/.made: PACKAGE = neutron==29.0.0
+$(FABRICS)/jetconf/.made: PACKAGE = jetconf==0.3.6 "setuptools<81"
 $(FABRICS)/nsx/.made: PACKAGE = vcf-nsx==9.1.1.0
 $(FABRICS)/aci/.made: PACKAGE = ansible==12.3.0
 
-test-fabrics: $(VENV)/.dev $(FABRICS)/neutron/.made  ## network fabrics against a real Neutron, which it installs
-	XDS_NEUTRON_PYTHON=$(CURDIR)/$(FABRICS)/neutron/bin/python XDS_TEST_REQUIRE=neutron $(BIN)/python -m pytest tests/fabrics tests/contracts/test_network_fabric.py $(ARGS)
+test-fabrics: $(VENV)/.dev $(FABRICS)/neutron/.made $(FABRICS)/jetconf/.made  ## a real Neutron and a real jetconf (RESTCONF), which it installs
+	XDS_NEUTRON_PYTHON=$(CURDIR)/$(FABRICS)/neutron/bin/python XDS_JETCONF_PYTHON=$(CURDIR)/$(FABRICS)/jetconf/bin/python XDS_TEST_REQUIRE=neutron,jetconf \
+	$(BIN)/python -m pytest tests/fabrics tests/contracts/test_network_fabric.py tests/contracts/test_remote_configurator.py $(ARGS)
 
 record-fabrics: $(FABRICS)/nsx/.made $(FABRICS)/aci/.made  ## what the vendors' clients send, recorded anew into tests/fabrics/recordings
 	$(FABRICS)/nsx/bin/python tests/fabrics/record.py nsx

@@ -1,4 +1,4 @@
-"""The exam of the port of nodes configured from afar: sat by a real netconfd, by RESTCONF over HTTP and by the fake."""
+"""The exam of the port of nodes configured from afar: sat by a real netconfd, a real jetconf, and fakes of both kinds."""
 
 import asyncio
 import signal
@@ -11,6 +11,7 @@ import paramiko
 import pytest
 
 from tests.fakes.authority import Authority
+from tests.fakes.jetconf import JetconfServer
 from tests.fakes.netconf_server import NetconfServer
 from tests.fakes.remote_node import FakeRestconf, MemoryNode, error, interface, wanted
 from xds_server.adapters import restconf
@@ -25,6 +26,7 @@ from xds_server.ports import Unavailable
 
 ONE, TWO = interface(1), interface(2)
 BOTH = wanted(ONE, TWO)
+GATHERED = {"commit": "t:commit", "discard": "t:reset", "bare_entries": True}
 FOREIGN = Entry("eth0", "the uplink")
 
 
@@ -70,6 +72,11 @@ def by_restconf(fake: FakeRestconf, at: Path, **more: object) -> Seat:
     return Seat(Restconf(place(at, **more), httpx.MockTransport(fake.answer)), seen, other)
 
 
+def by_jetconf(server: JetconfServer) -> Seat:
+    """The adapter for a real jetconf, over HTTP/2 with certificates on both sides."""
+    return Seat(Restconf(server.place), server.seen, server.other)
+
+
 def in_memory() -> Seat:
     """The fake."""
     memory = MemoryNode()
@@ -94,18 +101,41 @@ async def netconfd(tmp_path: Path) -> AsyncIterator[NetconfServer]:
         await server.stop()
 
 
-@pytest.fixture(params=["memory", "restconf", pytest.param("netconf", marks=pytest.mark.netconf)])
+@pytest.fixture
+async def jetconf(tmp_path: Path) -> AsyncIterator[JetconfServer]:
+    """A fresh jetconf."""
+    server = JetconfServer(tmp_path)
+    try:
+        await server.start()
+        yield server
+    finally:
+        await server.stop()
+
+
+@pytest.fixture(
+    params=[
+        "memory",
+        "restconf",
+        "restconf that gathers",
+        pytest.param("netconfd", marks=pytest.mark.netconf),
+        pytest.param("jetconf", marks=pytest.mark.jetconf),
+    ]
+)
 async def seat(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Seat]:
     """Each candidate in turn, fresh."""
-    server = NetconfServer(tmp_path)
-    if request.param == "netconf":
+    server = {"netconfd": NetconfServer, "jetconf": JetconfServer}.get(request.param, lambda _: None)(tmp_path)
+    if server:
         await server.start()
-        made = by_netconf(server)
+        made = by_netconf(server) if request.param == "netconfd" else by_jetconf(server)
+    elif request.param == "memory":
+        made = in_memory()
     else:
-        made = in_memory() if request.param == "memory" else by_restconf(FakeRestconf(), tmp_path)
+        gathers = request.param == "restconf that gathers"
+        made = by_restconf(FakeRestconf(gathers=gathers), tmp_path, **GATHERED if gathers else {})
     yield made
     await made.node.close()
-    await server.stop()
+    if server:
+        await server.stop()
 
 
 async def test_has_exactly_what_is_wanted(seat: Seat):
@@ -328,6 +358,18 @@ async def test_restconf_one_refused_does_not_keep_the_others(tmp_path: Path):
     await seat.node.close()
 
 
+async def test_restconf_refused_at_commit_does_not_keep_the_others(tmp_path: Path):
+    """A server that gathers refuses all of it or nothing: then each is tried alone, and nothing stays gathered."""
+    fake = FakeRestconf(gathers=True)
+    fake.refusing[link_name("sn-2")] = (500, "not in range")
+    seat = by_restconf(fake, tmp_path, **GATHERED)
+    for _ in range(2):
+        refused = await seat.node.reconcile(wanted(ONE, TWO, interface(3)))
+        assert refused == {"sn-2": "status 500: operation-failed: not in range"}
+        assert set(await seat.seen()) == {link_name("sn-1"), link_name("sn-3")}
+    await seat.node.close()
+
+
 @pytest.mark.parametrize(
     ("answer", "reason", "text"),
     [
@@ -352,6 +394,63 @@ async def test_restconf_that_cannot_be_asked(tmp_path: Path, answer: httpx.Respo
     assert failed.value.reason == reason
     assert [method for method, *_ in fake.requests] == ["GET"]
     await seat.node.close()
+
+
+@pytest.mark.jetconf
+async def test_jetconf_one_refused_does_not_keep_the_others(jetconf: JetconfServer):
+    """What a real server refuses is told in its words; the rest is committed."""
+    seat = by_jetconf(jetconf)
+    refused = await seat.node.reconcile(wanted(ONE, replace(TWO, mtu=70_000), interface(3)))
+    assert list(refused) == ["sn-2"]
+    assert "not in range" in refused[SubnetId("sn-2")]
+    assert {e.owner for e in (await seat.seen()).values()} == {"sn-1", "sn-3"}
+    assert await seat.node.reconcile(wanted(ONE, TWO, interface(3))) == {}
+    await seat.node.close()
+
+
+@pytest.mark.jetconf
+async def test_jetconf_away_and_back(jetconf: JetconfServer):
+    """While it is away that is told; killed and back again it still has what was committed, and takes the rest."""
+    seat = by_jetconf(jetconf)
+    await seat.node.reconcile(wanted(ONE))
+    await jetconf.stop(signal.SIGKILL)
+    with pytest.raises(Unavailable) as failed:
+        await seat.node.reconcile(BOTH)
+    assert failed.value.reason == "connect"
+    await jetconf.start()
+    assert {e.owner for e in (await seat.seen()).values()} == {"sn-1"}
+    assert await seat.node.reconcile(BOTH) == {}
+    assert {e.owner for e in (await seat.seen()).values()} == {"sn-1", "sn-2"}
+    await seat.node.close()
+
+
+@pytest.mark.jetconf
+async def test_jetconf_forgets_what_nobody_committed(jetconf: JetconfServer):
+    """What a run gathered and did not come to commit is not there, and does not come with the next one."""
+    uncommitted = Restconf(replace(jetconf.place, commit=""))
+    assert set(await uncommitted.reconcile(wanted(ONE))) <= {"sn-1"}
+    await uncommitted.close()
+    seat = by_jetconf(jetconf)
+    assert await seat.seen() == {}
+    assert await seat.node.reconcile(wanted(TWO)) == {}
+    assert {e.owner for e in (await seat.seen()).values()} == {"sn-2"}
+    await seat.node.close()
+
+
+@pytest.mark.jetconf
+async def test_jetconf_lets_nobody_in_without_a_certificate(jetconf: JetconfServer, tmp_path: Path):
+    """Without a certificate, or with one of another authority, nothing is asked."""
+    (tmp_path / "elsewhere").mkdir()
+    stranger = Authority(tmp_path / "elsewhere").client("urn:xds:control-plane")
+    for changed in (
+        {"certificate_file": None, "key_file": None},
+        {"certificate_file": stranger.certificate, "key_file": stranger.key},
+    ):
+        node = Restconf(replace(jetconf.place, **changed))
+        with pytest.raises(Unavailable) as failed:
+            await node.observe({})
+        assert failed.value.reason in {"denied", "connect"}
+        await node.close()
 
 
 async def test_restconf_nobody_there_and_no_keys(tmp_path: Path):

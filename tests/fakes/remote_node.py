@@ -70,14 +70,19 @@ class MemoryNode:
 
 
 class FakeRestconf:
-    """RFC 8040 over a dict, entity tags included; every request is recorded. ``before`` is called before each."""
+    """RFC 8040 over a dict, entity tags included; every request is recorded. ``before`` is called before each.
 
-    def __init__(self, *, tags: bool = True) -> None:
+    ``gathers``: like jetconf it keeps changes to itself until t:commit, takes entries bare, and looks only then for what
+    it would not have (``refusing``).
+    """
+
+    def __init__(self, *, tags: bool = True, gathers: bool = False) -> None:
         self.there: dict[str, dict[str, object]] = {}
         self.requests: list[tuple[str, str, str]] = []
         self.refusing: dict[str, tuple[int, str]] = {}
         self.before: Callable[[httpx.Request], httpx.Response | None] = lambda _: None
-        self._tags = tags
+        self._tags, self._gathers = tags, gathers
+        self._gathered: dict[str, dict[str, object]] | None = None
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         """Answer one request."""
@@ -86,38 +91,62 @@ class FakeRestconf:
         if (early := self.before(request)) is not None:
             return early
         assert request.headers["Accept"] == "application/yang-data+json"
+        if "/operations/" in request.url.path:
+            return self._operation(request.url.path.rpartition("/")[2])
         _, _, name = unquote(request.url.raw_path.decode().partition("?")[0]).partition("/interface=")
         if request.method in {"POST", "PUT"}:
             return self._write(request, name, tag)
-        if name and name not in self.there:
+        if name and name not in self._mine:
             return error(404, "invalid-value", "no such interface")
         return self._remove(name, tag) if request.method == "DELETE" else self._read(name)
 
+    def _operation(self, name: str) -> httpx.Response:
+        assert self._gathers
+        if name == "t:reset":
+            self._gathered = None
+            return httpx.Response(204)
+        assert name == "t:commit"
+        for refused in self.refusing.keys() & self._mine.keys():
+            return error(self.refusing[refused][0], "operation-failed", self.refusing[refused][1])
+        self.there, self._gathered = self._mine, None
+        return httpx.Response(204)
+
+    @property
+    def _mine(self) -> dict[str, dict[str, object]]:
+        """What whoever asks works on: all there is, and what he has not committed."""
+        if not self._gathers:
+            return self.there
+        if self._gathered is None:
+            self._gathered = dict(self.there)
+        return self._gathered
+
     def _read(self, name: str) -> httpx.Response:
         if name:
-            return self._ok({"ietf-interfaces:interface": [self.there[name]]}, self._tag(name))
-        return self._ok({"ietf-interfaces:interfaces": {"interface": list(self.there.values())}})
+            return self._ok({"ietf-interfaces:interface": [self._mine[name]]}, self._tag(name))
+        return self._ok({"ietf-interfaces:interfaces": {"interface": list(self._mine.values())}})
 
     def _remove(self, name: str, tag: str) -> httpx.Response:
         if tag and tag != self._tag(name):
             return error(412, "operation-failed", "changed meanwhile")
-        del self.there[name]
+        del self._mine[name]
         return httpx.Response(204)
 
     def _write(self, request: httpx.Request, name: str, tag: str) -> httpx.Response:
         assert request.headers["Content-Type"] == "application/yang-data+json"
-        (told,) = json.loads(request.content)["ietf-interfaces:interface"]
-        if told["name"] in self.refusing:
+        told = json.loads(request.content)["ietf-interfaces:interface"]
+        if not self._gathers:
+            (told,) = told
+        if told["name"] in self.refusing and not self._gathers:
             return error(self.refusing[told["name"]][0], "invalid-value", self.refusing[told["name"]][1])
-        if request.method == "POST" and told["name"] in self.there:
+        if request.method == "POST" and told["name"] in self._mine:
             return error(409, "data-exists", "data exists")
         if tag and tag != self._tag(name):
             return error(412, "operation-failed", "changed meanwhile")
-        self.there[told["name"]] = told
+        self._mine[told["name"]] = told
         return httpx.Response(201 if request.method == "POST" else 204)
 
     def _tag(self, name: str) -> str:
-        return f'"{abs(hash(json.dumps(self.there[name], sort_keys=True)))}"'
+        return f'"{abs(hash(json.dumps(self._mine[name], sort_keys=True)))}"'
 
     def _ok(self, body: object, tag: str = "") -> httpx.Response:
         return httpx.Response(200, json=body, headers={"ETag": tag} if tag and self._tags else {})

@@ -29,6 +29,7 @@ class Place:
     """Where a node's RESTCONF server is and how we prove who we are: a certificate, or a user with a password.
 
     ``commit`` and ``discard`` are operations for servers that gather changes until they are told, else ''.
+    ``bare_entries``: the server takes an entry of a list by itself, not as a list of one (RFC 7951).
     """
 
     address: str
@@ -41,6 +42,7 @@ class Place:
     root: str = "/restconf"
     commit: str = ""
     discard: str = ""
+    bare_entries: bool = False
     timeout_s: float = 10.0
 
     @property
@@ -70,18 +72,16 @@ class Restconf:
     async def reconcile(self, wanted: Mapping[SubnetId, Interface]) -> Mapping[SubnetId, str]:
         """Make the node hold these interfaces and no others of ours; return its words for those it refused.
 
-        Change by change, then read back. Raises Unavailable.
+        Change by change, then read back. What a server that gathers refuses as a whole is tried one by one, so that one
+        bad subnet does not keep the others. Raises Unavailable.
         """
         changes, refused = edits(await self._read(), wanted)
-        done: list[Edit] = []
-        for change in changes:
-            try:
-                await self._change(change)
-            except _Refused as why:
-                refused[change.subnet] = str(why)
-            else:
-                done.append(change)
-        return {**refused, **await self._settled(done)}
+        done = await self._made(changes, refused)
+        if done and (why := await self._committed()):
+            alone = done if len(done) > 1 else []
+            refused |= dict.fromkeys((change.subnet for change in done), why)
+            done = [change for change in alone if await self._made_alone(change, refused)]
+        return {**refused, **await self._read_back(done)}
 
     async def close(self) -> None:
         """Hang up; what is configured stays."""
@@ -91,8 +91,7 @@ class Restconf:
 
     # ---- looking
     async def _read(self) -> list[Entry]:
-        if self._place.discard:  # what an earlier run gathered and did not commit
-            await self._ask("POST", f"/operations/{self._place.discard}")
+        await self._discard()  # what an earlier run gathered and did not commit
         answer = await self._ask("GET", _INTERFACES, params={"content": "config"})
         if answer.status_code == httpx.codes.NOT_FOUND:
             return []
@@ -110,9 +109,47 @@ class Restconf:
             raise Unavailable("malformed", f"{self._at}: its answer is no {member} ({error})") from error
 
     # ---- doing
+    async def _made(self, changes: list[Edit], refused: dict[SubnetId, str]) -> list[Edit]:
+        """Change what the server lets us; return that, and why not for the rest in ``refused``."""
+        done: list[Edit] = []
+        for change in changes:
+            try:
+                await self._change(change)
+            except _Refused as why:
+                refused[change.subnet] = str(why)
+            else:
+                done.append(change)
+        return done
+
+    async def _made_alone(self, change: Edit, refused: dict[SubnetId, str]) -> bool:
+        """Make and commit one change; return whether the server had it, else why not in ``refused``."""
+        await self._discard()
+        del refused[change.subnet]
+        if not await self._made([change], refused):
+            return False
+        if why := await self._committed():
+            refused[change.subnet] = why
+        return not why
+
+    async def _committed(self) -> str:
+        """Commit where that is needed; return why the server would not, or ''."""
+        if not self._place.commit:
+            return ""
+        answer = await self._ask("POST", f"/operations/{self._place.commit}")
+        try:
+            self._good(answer, _Refused)
+        except _Refused as why:
+            return str(why)
+        return ""
+
+    async def _discard(self) -> None:
+        """Drop what was gathered, where servers gather; there may be nothing."""
+        if self._place.discard:
+            await self._ask("POST", f"/operations/{self._place.discard}")
+
     async def _change(self, change: Edit) -> None:
         path = f"{_INTERFACES}/interface={quote(change.name, safe='')}"
-        body = None if change.entry is None else {"ietf-interfaces:interface": [as_json(change.entry)]}
+        body = None if change.entry is None else self._body(change.entry)
         if change.new:
             answer = await self._ask("POST", _INTERFACES, body)
         else:
@@ -120,6 +157,10 @@ class Restconf:
             answer = await self._ask("DELETE" if body is None else "PUT", path, body, tag)
         if not (body is None and answer.status_code == httpx.codes.NOT_FOUND):
             self._good(answer, _Refused)
+
+    def _body(self, entry: Entry) -> dict[str, Any]:
+        told = as_json(entry)
+        return {"ietf-interfaces:interface": told if self._place.bare_entries else [told]}
 
     async def _tag(self, path: str, change: Edit) -> dict[str, str]:
         """Return what makes a change hold for our entry only, as it is now; {} where the server tags none."""
@@ -137,16 +178,10 @@ class Restconf:
         tag = answer.headers.get("ETag")
         return {"If-Match": tag} if tag else {}
 
-    async def _settled(self, done: list[Edit]) -> dict[SubnetId, str]:
-        """Commit where that is needed, read back, and tell what did not become as it was asked."""
+    async def _read_back(self, done: list[Edit]) -> dict[SubnetId, str]:
+        """Tell what did not become as it was asked."""
         if not done:
             return {}
-        if self._place.commit:
-            answer = await self._ask("POST", f"/operations/{self._place.commit}")
-            try:
-                self._good(answer, _Refused)
-            except _Refused as why:
-                return {change.subnet: str(why) for change in done}
         there = {entry.name: entry for entry in await self._read()}
         return {
             change.subnet: f"accepted, and read back otherwise: {change.name}"

@@ -46,6 +46,7 @@ def _restconf(part: NodeConfiguratorPart) -> Remote:
             root=part.root,
             commit=part.commit,
             discard=part.discard,
+            bare_entries=part.bare_entries,
             timeout_s=part.timeout_s,
         )
     )

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from xds_server.config.words import ApiPath, IpAddress, Line, NodeId, Operation, Part, Port
 
-_RESTCONF_ONLY: Final = {"ca_file", "certificate_file", "root", "commit", "discard"}
+_RESTCONF_ONLY: Final = {"ca_file", "certificate_file", "root", "commit", "discard", "bare_entries"}
 
 
 class NodeConfiguratorPart(Part):
@@ -30,6 +30,7 @@ class NodeConfiguratorPart(Part):
     root: ApiPath = "/restconf"
     commit: Operation = ""
     discard: Operation = ""
+    bare_entries: bool = False
     timeout_s: Annotated[float, Field(ge=1, le=300)] = 10.0
     every_s: Annotated[float, Field(ge=1, le=86_400)] = 10.0
 

@@ -51,6 +51,7 @@ def test_both_kinds_become_adapters(tmp_path: Path):
         (without(RESTCONF, "ca_file"), "restconf needs ca_file"),
         (without(RESTCONF, "key_file"), "go together"),
         (without(RESTCONF, "key_file", "certificate_file"), "or user and password_file"),
+        (NETCONF | {"bare_entries": True}, "netconf has no bare_entries"),
         (RESTCONF | {"user": "x"}, "user and password_file go together"),
         (RESTCONF | {"host_key_file": "h"}, "restconf has no host_key_file"),
         (RESTCONF | {"root": "/../x?y"}, "root"),
