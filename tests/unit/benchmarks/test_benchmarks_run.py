@@ -12,6 +12,7 @@ SMALL = {
     "model": "--endpoints 20 --repeats 1 --threads 1",
     "path": "--endpoints 30 --ticks 1",
     "scrape": "--endpoints 30 --nodes 1 --ticks 1",
+    "simulator": "--seeds 1 --warm 5 --measure 5",
 }
 
 
