@@ -21,7 +21,7 @@ from xds_server.domain.forecast import CONTEXT, HORIZON, QUANTILES
 from xds_server.ports import Forecaster, Unavailable
 
 Float32 = NDArray[np.float32]
-CHUNK: Final = 512
+CHUNK: Final = 256
 """Rows per run: what fits a core's cache (docs/weights.md §4)."""
 LARGEST_BYTES: Final = 64 * 1024 * 1024
 OPSETS: Final = range(13, 24)

@@ -136,7 +136,7 @@ def _beyond(relative: Float32, measured: Bool, count: Int64) -> Float32:
     period, strength = periodicity.find(relative, count)
     once, once_there = _lagged(relative, period, count)
     twice, twice_there = _lagged(relative, 2 * period, count)
-    known = np.where(measured, relative, np.float32(np.nan))
+    known = relative if measured.all() else np.where(measured, relative, np.float32(np.nan))
     has = (period > 0).astype(np.float32)
     place = np.log(np.maximum(period, 1)).astype(np.float32) / np.float32(np.log(CONTEXT))
     early, seen = relative[:, :-RECENT], measured[:, :-RECENT]
@@ -162,24 +162,24 @@ def _beyond(relative: Float32, measured: Bool, count: Int64) -> Float32:
 def _lagged(relative: Float32, lag: Int64, count: Int64) -> tuple[Float32, Float32]:
     """Return what happened ``lag`` steps ago (rows x LAGGED, as ``recent`` is expressed; 0 if unknown) and whether."""
     there = (lag > 0) & (lag + LAGGED - HORIZON <= count)
-    end = relative.shape[1] - np.where(there, lag - HORIZON, 0)
-    past = np.take_along_axis(relative, end[:, None] + np.arange(-LAGGED, 0), axis=1)
-    return np.where(there[:, None], np.arcsinh(past), 0), there.astype(np.float32)
+    start = relative.shape[1] - np.where(there, lag - HORIZON, 0) - LAGGED
+    past = np.arcsinh(empirical.newest(relative, LAGGED, start))
+    past[~there] = 0
+    return past, there.astype(np.float32)
 
 
 def _moments(relative: Float32, measured: Bool, count: Int64) -> Float32:
     """Describe the changes of the whole history in nine numbers per row, each unmoved by the series' unit."""
     pairs = np.maximum(count - 1, 1).astype(np.float32)
     change = np.abs(np.diff(relative, axis=1))
-    below = ((relative < 0) & measured).sum(axis=1) / np.maximum(count, 1)
-    above = ((relative > 0) & measured).sum(axis=1) / np.maximum(count, 1)
+    side = np.where(measured, np.sign(relative), 0).sum(axis=1) / np.maximum(count, 1)
     return np.column_stack(
         [
             *(np.log1p(change[:, -span:].mean(axis=1)) for span in (RECENT, HORIZON)),
             *(np.log1p(np.abs(relative[:, k:] - relative[:, :-k]).sum(axis=1) / pairs) for k in (3, HORIZON)),
-            np.arcsinh(change).sum(axis=1) / pairs,
-            (change > 0).sum(axis=1) / pairs,
-            below - above,
+            np.log(change + np.sqrt(change * change + 1)).sum(axis=1) / pairs,  # asinh, thrice as fast
+            (change > 0).astype(np.float32).sum(axis=1) / pairs,
+            -side,
             np.arcsinh(relative.min(axis=1)),
             np.arcsinh(relative.max(axis=1)),
         ]
