@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xds_server.decisions.capacity import ENOUGH, EWMA, infer_capacity, learn, smooth
-from xds_server.decisions.roster import Outlook, Roster, Rows, Sighting, exact_sum, kin_median, taken
+from xds_server.decisions.roster import Outlook, Roster, Rows, Sighting, exact_sum, finite, kin_median, taken
 from xds_server.decisions.scoring import failure_factor
 from xds_server.decisions.trust import BackTest, confidence
 from xds_server.domain.forecast import CHANNELS, MEDIAN, QUANTILES
@@ -122,7 +122,7 @@ def observe(memory: Memory, tick: Sighting, concurrency: float, forget_ticks: in
     seen_s = np.where(heard, tick.at_s, memory.seen_s)
     gone = tick.at_s - seen_s > forget_ticks * tick.interval_s
     level = smooth(memory.level, sample, evidence[:, None])
-    load = exact_sum(np.nan_to_num(sample[:, RPS]))
+    load = exact_sum(finite(sample[:, RPS]))
     level[:, RPS] = np.where(heard, level[:, RPS], memory.level[:, RPS] * (1 - EWMA))
     level[:, KAPPA], proof, moved = learn(memory.level[:, KAPPA], memory.proof, sample[:, KAPPA], requests)
     level[gone] = np.nan
@@ -184,7 +184,9 @@ def estimate(memory: Memory, outlook: Outlook | None, roster: Roster, rails: Gua
         kappa=kappa,
         error=error * (1 - trust[:, KAPPA]) / np.sqrt(together),
         alike=together > 1,
-        load=max(0.0, float(np.nan_to_num(memory.load)) + exact_sum(np.nan_to_num(used - memory.level)[:, RPS])),
+        load=max(
+            0.0, (0.0 if np.isnan(memory.load) else memory.load) + exact_sum(finite((used - memory.level)[:, RPS]))
+        ),
     )
 
 
@@ -193,8 +195,8 @@ def _believable(tick: Sighting, concurrency: float) -> tuple[Floats, Floats]:
 
     An endpoint that answers nothing while requests are waiting is not unseen but slow: a tick long, at least.
     """
-    requests = np.clip(np.nan_to_num(tick.column("requests"), nan=0, posinf=0), 0, 1e9)
-    waiting = np.clip(np.nan_to_num(tick.column("in_flight"), nan=0, posinf=0), 0, 1e9)
+    requests = np.clip(finite(tick.column("requests")), 0, 1e9)
+    waiting = np.clip(finite(tick.column("in_flight")), 0, 1e9)
     sample = np.column_stack([tick.column(name) for name in CHANNELS])
     hung = (requests == 0) & (waiting > 0)
     if hung.any():
@@ -224,7 +226,7 @@ def _usable(outlook: Outlook | None, level: Floats) -> Floats:
 
 def _width(quantiles: Floats) -> Floats:
     """Return the 80 % interval relative to the median, 0 where there is no forecast."""
-    return np.nan_to_num((quantiles[:, P90] - quantiles[:, P10]) / np.maximum(quantiles[:, MEDIAN], 1e-9))
+    return finite((quantiles[:, P90] - quantiles[:, P10]) / np.maximum(quantiles[:, MEDIAN], 1e-9))
 
 
 def _blend(trust: Floats, forecast: Floats, reactive: Floats) -> Floats:
@@ -256,7 +258,9 @@ def _classes(kappa: Floats, error: Floats, before: Floats, settled: Flags) -> tu
         for _ in range(CENTRING):
             apart = np.abs(near - near[middle])
             inside = np.flatnonzero(apart <= np.where(np.abs(were[rows] - near[middle]) <= far, STICKY, 1.0) * far)
-            middle = inside[len(inside) // 2]
+            if middle == (found := inside[len(inside) // 2]):
+                break
+            middle = found
         shared[rows[inside]] = kappa[rows[middle]]
         together[rows[inside]] = len(inside)
         outside = settled[rows]

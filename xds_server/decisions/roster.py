@@ -119,14 +119,22 @@ def taken(values: NDArray[np.generic], rows: Rows, missing: float = np.nan) -> F
 
 def middle(values: Floats) -> float:
     """Return the median of the finite values, NaN without any (np.median costs ten times as much on a few rows)."""
-    known = np.sort(values[np.isfinite(values)])
+    known = values[np.isfinite(values)]
+    known.sort()
     size = len(known)
     return float((known[(size - 1) // 2] + known[size // 2]) / 2) if size else float("nan")
 
 
 def exact_sum(values: Floats) -> float:
     """Sum in an order that does not depend on the order of rows, so that permuted endpoints get permuted weights."""
-    return float(np.sort(values).sum())
+    ordered = values.copy()
+    ordered.sort()
+    return float(np.add.reduce(ordered))
+
+
+def finite(values: Floats) -> Floats:
+    """Return the values with 0 where one is unknown or infinite (np.nan_to_num costs five times as much on few)."""
+    return np.where(np.isfinite(values), values, 0.0)
 
 
 def kin_median(roster: Roster, values: Floats) -> Floats:

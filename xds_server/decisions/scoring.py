@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from xds_server.decisions.roster import Roster, kin_median, middle
+from xds_server.decisions.roster import Roster, finite, kin_median, middle
 from xds_server.domain.policy import Preference, Thresholds
 from xds_server.domain.score import ScoreTable
 
@@ -50,8 +50,8 @@ def failure_factor(latency_ms: Floats, error_rate: Floats) -> Floats:
     A failed attempt is repeated, and counts at least the median latency: who fails fast must never look fast.
     """
     typical = middle(latency_ms)
-    failed = np.clip(np.nan_to_num(error_rate), 0, MOST_ERRORS)
-    short = np.nan_to_num(np.maximum(typical / latency_ms - 1, 0))
+    failed = np.clip(finite(error_rate), 0, MOST_ERRORS)
+    short = finite(np.maximum(typical / latency_ms - 1, 0))
     return np.asarray((1 + failed * short) / (1 - failed))
 
 
@@ -103,7 +103,7 @@ def price_s(table: ScoreTable, preference: Preference) -> Floats:
     reference_s = middle(table.performance_ms[available]) / 1000
     dear = preference.cost * _over_median(table.cost, available)
     far = preference.proximity * _over_median(table.proximity, available)
-    return np.asarray(np.nan_to_num(reference_s * (dear + far) / preference.performance), np.float64)
+    return finite(reference_s * (dear + far) / preference.performance)
 
 
 def _utility(preference: Preference, parts: tuple[Floats, Floats, Floats], available: Flags) -> Floats:
@@ -119,7 +119,7 @@ def _relative(utility: Floats, available: Flags) -> Floats:
 
 def _over_median(part: Floats, available: Flags) -> Floats:
     reference = middle(part[available])
-    return np.nan_to_num(part / reference, nan=1.0) if reference > 0 else np.zeros_like(part)
+    return np.where(np.isnan(part), 1.0, part / reference) if reference > 0 else np.zeros_like(part)
 
 
 def _beyond_thresholds(measured: Measured, limits: Thresholds, before: tuple[str, ...]) -> NDArray[np.object_]:
