@@ -21,7 +21,7 @@ from xds_server.config.words import (
     Seconds,
     ServiceName,
 )
-from xds_server.domain.addresses import read_prefix
+from xds_server.domain.addresses import nobodys, read_prefix
 from xds_server.domain.subnets import DEFAULT_MTU, Strategy
 
 
@@ -104,6 +104,8 @@ class PoolPart(Part):
                     f"min_prefix_length{suffix} {low} is above max_prefix_length{suffix} {high}; swap them"
                 )
         for prefix in map(read_prefix, self.prefixes):
+            if others := nobodys(prefix):
+                raise ValueError(f"{prefix} holds addresses that no machine has ({others}); leave those out")
             suffix, _, high = lengths[prefix.version]
             if prefix.prefixlen > high:
                 raise ValueError(f"{prefix} is smaller than any subnet: max_prefix_length{suffix} is {high}; raise it")

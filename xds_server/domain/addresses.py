@@ -12,6 +12,11 @@ _LONGEST_PATH = 107  # bytes of a socket's path that a kernel takes
 _PREFIX = re.compile(r"[0-9A-Fa-f:.]+(/[0-9.]{1,15})?")  # netaddr also takes "/+8", "/ 8" and foreign digits
 
 
+_NO_MACHINES = (0, 2**32 - 1)  # unspecified; broadcast of IPv4 (of IPv6 it is nobody's, in a reserved range)
+_NOBODYS = tuple(map(IPNetwork, ("0.0.0.0/8", "224.0.0.0/4", "255.255.255.255/32", "::/128", "ff00::/8")))
+"""Unspecified, multicast and broadcast: addresses that no single machine has."""
+
+
 def read_address(text: str) -> IPAddress:
     """Read one IPv4 or IPv6 address, without a zone. Raises ValueError."""
     try:
@@ -33,6 +38,11 @@ def read_prefix(text: str) -> IPNetwork:
     return prefix
 
 
+def nobodys(prefix: IPNetwork) -> str:
+    """Return which of the addresses that no single machine has a prefix holds, as a prefix; '' for none."""
+    return next((str(other) for other in _NOBODYS if prefix in other or other in prefix), "")
+
+
 def read_place(text: str) -> str:
     """Read where an endpoint is: an address that one machine can have, or ``unix:PATH``; return it in its one spelling.
 
@@ -47,7 +57,7 @@ def read_place(text: str) -> str:
         address = read_address(text)
     except ValueError:
         raise ValueError("must be an IP address such as 127.0.0.1 or ::1, or unix:PATH; resolve names first") from None
-    if int(address) == 0 or address.is_multicast():
+    if int(address) in _NO_MACHINES or address.is_multicast():
         raise ValueError("must be an IP address that one machine has, such as 127.0.0.1 or ::1")
     return str(address)
 

@@ -38,6 +38,13 @@ def reserved(version: int, host_bits: int) -> int:
     return 3 if version == 4 else 2
 
 
+def may_be_used(block: Block, address: int) -> bool:
+    """Return whether an address is one of a block's and neither its network nor, with IPv4, its broadcast address."""
+    if block.bits - block.prefix_length < 2:
+        return block.base <= address <= block.last
+    return block.base < address <= block.last - (block.version == 4)
+
+
 def network_of(block: Block, pool: Pool | None) -> Network:
     """Return the view of one block; a pool that is no longer configured leaves name servers and MTU at defaults."""
     written = partial(write_address, block.version)

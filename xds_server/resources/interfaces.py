@@ -5,10 +5,10 @@ Knows our own NetworkInterface message. Does not know kernels, nor who is told.
 
 from typing import Final
 
-from xds_server.domain.addresses import read_address
+from xds_server.domain.addresses import nobodys, read_address, read_prefix
 from xds_server.domain.interfaces import Attachment, Interface
 from xds_server.domain.names import SubnetId
-from xds_server.domain.networks import network_of
+from xds_server.domain.networks import may_be_used, network_of
 from xds_server.domain.profiles import Profile, Rule
 from xds_server.domain.resource import Resource
 from xds_server.domain.subnets import DEFAULT_MTU, Allocation, Block, Pool
@@ -89,6 +89,8 @@ def _read(message: pb.NetworkInterface) -> Interface:
 
 def _attachment(network: pb.Network) -> Attachment:
     block, address = Block.parse(network.cidr), read_address(network.ip_address)
-    if not (address.version == block.version and block.base <= int(address) <= block.last):
-        raise InvalidInterface(f"ip_address {network.ip_address} is not within {network.cidr}")
+    if nobodys(read_prefix(network.cidr)):
+        raise InvalidInterface(f"{network.cidr} holds addresses that no machine has")
+    if not (address.version == block.version and may_be_used(block, int(address))):
+        raise InvalidInterface(f"ip_address {network.ip_address} is none that a machine may have in {network.cidr}")
     return Attachment(block, str(address))

@@ -58,6 +58,11 @@ GOOD = {"subnet_id": "sn-1", "networks": [{"cidr": "10.77.0.0/28", "ip_address":
         {"networks": [{"cidr": "10.77.0.1/28", "ip_address": "10.77.0.2"}]},
         {"networks": [{"cidr": "10.77.0.0/28", "ip_address": "10.78.0.2"}]},
         {"networks": [{"cidr": '10.0.0.0/8", "x', "ip_address": "10.77.0.2"}]},
+        {"networks": [{"cidr": "10.77.0.0/28", "ip_address": "10.77.0.0"}]},
+        {"networks": [{"cidr": "10.77.0.0/28", "ip_address": "10.77.0.15"}]},
+        {"networks": [{"cidr": "fd00:77::/112", "ip_address": "fd00:77::"}]},
+        {"networks": [{"cidr": "0.0.0.0/0", "ip_address": "10.77.0.2"}]},
+        {"networks": [{"cidr": "224.0.0.0/28", "ip_address": "224.0.0.2"}]},
         {"mtu": 1 << 20},
         {"bandwidth_mbps": float("nan")},
         {"bandwidth_mbps": -1.0},
@@ -72,6 +77,16 @@ def test_hostile_words_come_no_further(change: dict[str, object]):
     """Names, prefixes and rules outside their grammar are refused before anything is configured."""
     with pytest.raises(InvalidInterface):
         interface_of(pb.NetworkInterface(**{**GOOD, **change}).SerializeToString())
+
+
+@pytest.mark.parametrize(
+    ("cidr", "address"),
+    [("10.77.0.0/31", "10.77.0.0"), ("10.77.0.1/32", "10.77.0.1"), ("fd00::/127", "fd00::"), ("fd00::/126", "fd00::3")],
+)
+def test_small_blocks_and_the_last_of_ipv6_have_no_broadcast(cidr: str, address: str):
+    """Blocks of one or two addresses reserve none; IPv6 has no broadcast address."""
+    told = pb.NetworkInterface(subnet_id="sn-1", networks=[{"cidr": cidr, "ip_address": address}])
+    assert interface_of(told.SerializeToString()).attachments[0].address == address
 
 
 def test_garbage_is_no_interface():
