@@ -5,6 +5,7 @@ Knows what a person types, what is shown while it runs, how an error is told. Do
 
 import json
 import typing
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,7 +20,7 @@ from xds_server.ports import Unavailable
 
 if TYPE_CHECKING:
     from xds_server.training.dataset import Series
-    from xds_server.training.fit import Plan, Trainer
+    from xds_server.training.fit import Trainer
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 _errors = Console(stderr=True, highlight=False)
@@ -40,7 +41,7 @@ def train(
     traces: Traces,
     out: Annotated[Path, typer.Option(help="Folder for the model, its card and the checkpoint.")],
     *,
-    steps: Annotated[int, typer.Option(min=1, help="Batches to learn from.")] = 8000,
+    steps: Annotated[int | None, typer.Option(min=1, help="Batches that each member learns from.")] = None,
     minutes: Annotated[float | None, typer.Option(min=0.01, help="Wall clock limit.", show_default=False)] = None,
     seed: Annotated[int, typer.Option(help="The same seed and steps give the same model on the same machine.")] = 0,
     resume: Annotated[bool, typer.Option(help="Go on from the checkpoint in the folder.")] = False,
@@ -52,16 +53,15 @@ def train(
     """
     fit = _torch_side()
     series = _load(traces, _LEARN_SPLIT)
-    plan = fit.Plan(steps=steps, minutes=minutes, seed=seed, threads=threads)
-    trainer = fit.Trainer(series, plan, out)
-    if resume and not trainer.resume():
-        _errors.print(f"{out} holds no checkpoint; starting anew")
-    try:
-        network = _watched(trainer, plan)
-    except KeyboardInterrupt:
-        _errors.print(f"stopped at step {trainer.progress.step}; go on with --resume")
-        raise typer.Exit(1) from None
-    answer = _publish(network, trainer, series, traces, out)
+    learnt = []
+    for member in fit.MEMBERS:
+        plan = replace(member, steps=steps or member.steps, minutes=minutes, seed=seed + member.seed, threads=threads)
+        trainer = fit.Trainer(series, plan, out)
+        if resume and not trainer.resume():
+            _errors.print(f"{out} holds no checkpoint of this seed for {plan.kind}; starting anew")
+        learnt.append((_watched(trainer), trainer.summary()))
+    networks, summaries = zip(*learnt, strict=True)
+    answer = _publish(fit.Ensemble(networks), fit.told(summaries), series, traces, out)
     Console().print(_table(answer))
 
 
@@ -115,21 +115,27 @@ def _load(traces: Path, split: str | None) -> list["Series"]:
     return [one for one in series if one.split != _LEARN_SPLIT] or series
 
 
-def _watched(trainer: "Trainer", plan: "Plan") -> Any:
+def _watched(trainer: "Trainer") -> Any:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.completed}/{task.total} steps"),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        TextColumn("loss {task.fields[loss]:.3f}  held-back error {task.fields[best]:.4f}"),
+        TextColumn("loss {task.fields[loss]:.3f}  held-back error {task.fields[held]:.4f}"),
     )
     with Progress(*columns, console=_errors) as bar:
-        task = bar.add_task("training", total=plan.steps, loss=float("nan"), best=float("inf"))
-        return trainer.run(lambda p: bar.update(task, completed=p.step, loss=p.loss, best=p.best))
+        task = bar.add_task(
+            f"training {trainer.plan.kind}", total=trainer.plan.steps, loss=float("nan"), held=float("nan")
+        )
+        try:
+            return trainer.run(lambda p: bar.update(task, completed=p.step, loss=p.loss, held=p.held))
+        except KeyboardInterrupt:
+            _errors.print(f"stopped at step {trainer.progress.step}; go on with --resume")
+            raise typer.Exit(1) from None
 
 
-def _publish(network: Any, trainer: "Trainer", learnt: list["Series"], traces: Path, out: Path) -> dict[str, Any]:
+def _publish(network: Any, training: dict[str, Any], learnt: list["Series"], traces: Path, out: Path) -> dict[str, Any]:
     """Export, judge what was exported, write the card with the figures."""
     from xds_server.training import card, export
 
@@ -137,7 +143,7 @@ def _publish(network: Any, trainer: "Trainer", learnt: list["Series"], traces: P
     export.export(network, model)
 
     def describe(figures: dict[str, Any]) -> None:
-        told = card.card(model, opset=export.OPSET, data=learnt, training=trainer.summary(), figures=figures)
+        told = card.card(model, opset=export.OPSET, data=learnt, training=training, figures=figures)
         card.write(told, model.with_suffix(".json"))
 
     describe({})

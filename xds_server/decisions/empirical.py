@@ -22,22 +22,40 @@ def changed(values: Float32, step: int) -> Float32:
 
 def repeated(values: Float32, period: NDArray[np.int64]) -> Float32:
     """Return by how much each row's last period newly erred: rows x ERRORS; NaN without a period."""
-    now = np.arange(values.shape[1] - ERRORS, values.shape[1])
-    back = now - period[:, None]
-    before = np.take_along_axis(values, np.maximum(back, 0), axis=1)
-    return np.where((back >= 0) & (period > 0)[:, None], values[:, now] - before, np.float32(np.nan))
+    start = values.shape[1] - ERRORS - period
+    early = start < 0  # the like of the oldest errors lies before the history
+    before = newest(values, ERRORS, np.where(early, 0, start))
+    if early.any():
+        longer = np.pad(values[early], ((0, 0), (ERRORS, 0)), constant_values=np.nan)
+        before[early] = newest(longer, ERRORS, np.maximum(start[early] + ERRORS, 0))
+    before[period <= 0] = np.nan
+    return np.asarray(values[:, -ERRORS:] - before, np.float32)
+
+
+def newest(values: Float32, width: int, start: NDArray[np.int64]) -> Float32:
+    """Return ``width`` values of each row from its ``start`` on, copied."""
+    return np.lib.stride_tricks.sliding_window_view(values, width, axis=1)[np.arange(len(values)), start]
 
 
 def quantiles(errors: Float32) -> Float32:
     """Return the deciles of each row (rows x values, NaN is no value), linear between ranks; 0 without values."""
-    ranked = np.sort(errors, axis=1)  # NaN goes last
+    return of_ranked(np.sort(errors, axis=1))  # NaN goes last
+
+
+def of_ranked(ranked: Float32) -> Float32:
+    """Return the deciles of rows that ascend, NaN last (see ``quantiles``)."""
+    most = ranked.shape[1]
+    if most and np.isfinite(ranked[:, -1]).all():
+        place = (most - 1) * np.asarray(QUANTILES)
+        low = np.floor(place).astype(np.int64)
+        below, above = ranked[:, low], ranked[:, np.minimum(low + 1, most - 1)]
+        return np.asarray(below + (place - low).astype(np.float32) * (above - below), np.float32)
     known = np.isfinite(ranked).sum(axis=1)
-    place = np.maximum(known - 1, 0)[:, None] * np.asarray(QUANTILES)
-    low = np.floor(place).astype(np.int64)
-    share = (place - low).astype(np.float32)
-    below = np.take_along_axis(ranked, low, axis=1)
-    above = np.take_along_axis(ranked, np.minimum(low + 1, np.maximum(known - 1, 0)[:, None]), axis=1)
-    found = below + share * (above - below)
+    places = np.maximum(known - 1, 0)[:, None] * np.asarray(QUANTILES)
+    lows = np.floor(places).astype(np.int64)
+    below = np.take_along_axis(ranked, lows, axis=1)
+    above = np.take_along_axis(ranked, np.minimum(lows + 1, np.maximum(known - 1, 0)[:, None]), axis=1)
+    found = below + (places - lows).astype(np.float32) * (above - below)
     return np.where(known[:, None] > 0, found, 0).astype(np.float32)
 
 

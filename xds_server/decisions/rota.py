@@ -16,10 +16,10 @@ from xds_server.domain.forecast import HORIZON, QUANTILES
 
 NEVER: Final = HORIZON
 """Age of an endpoint without a forecast, and of one whose forecast has run out."""
-AFFORDED: Final = 1500
-"""Endpoints that every tick affords: about 0.2 s of two cores when all their channels move (docs/benchmarks.md)."""
-TURNS: Final = HORIZON // 2
-"""Ticks within which everyone is asked, however many they are: half of what was foreseen then still lies ahead."""
+AFFORDED: Final = 1000
+"""Endpoints that every tick affords: about 0.3 s of one core when all their channels move (docs/benchmarks.md)."""
+TURNS: Final = HORIZON - 2
+"""Ticks within which everyone is asked, however many they are: two steps of what was foreseen then still lie ahead."""
 
 Floats = NDArray[np.float64]
 Float32 = NDArray[np.float32]

@@ -13,8 +13,7 @@ import numpy as np
 import onnx
 import torch
 
-from xds_server.decisions.windows import BEYOND, RECENT
-from xds_server.training.network import PatchTransformer
+from xds_server.decisions.facts import BEYOND, RECENT
 
 OPSET: Final = 18
 INPUTS: Final = ("recent", "mask", "beyond")
@@ -27,7 +26,7 @@ class NotTheSame(RuntimeError):
     """The exported model does not answer as the network does."""
 
 
-def export(network: PatchTransformer, path: Path) -> None:
+def export(network: torch.nn.Module, path: Path) -> None:
     """Write ``path``: dynamic batch, weights inside, no trace of this machine. Raises NotTheSame."""
     network = network.eval()
     rows = torch.export.Dim("rows", min=1)
@@ -74,7 +73,7 @@ def _bare(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def _verify(network: PatchTransformer, model: onnx.ModelProto) -> None:
+def _verify(network: torch.nn.Module, model: onnx.ModelProto) -> None:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])

@@ -1,19 +1,21 @@
-"""Fit: train the network on windows of traces and made workloads; resumable, seeded, stopped by held-back entities.
+"""Fit: train networks on windows of traces and made workloads; resumable, seeded, watched by held-back entities.
 
 Loss: pinball over the nine deciles of the normalised values (quantiles do not mind the asinh, outliers weigh less);
 each data set counts as much as its last-value error is small, as the measure relates to last value. What is kept is the
-moving average of the weights (EMA) at its best judgement. Knows torch. Does not know files of traces or ONNX.
+moving average of the weights (EMA) at the end: held-back entities are too few to choose by (the best of their
+judgements was worse on all others than the last). Knows torch. Does not know files of traces or ONNX.
 """
 
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import torch
+from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -21,50 +23,72 @@ from xds_server.decisions import periodicity, windows
 from xds_server.domain.forecast import HORIZON, QUANTILES
 from xds_server.training import augment, evaluate
 from xds_server.training.dataset import Series, hold_back
-from xds_server.training.network import PatchTransformer
+from xds_server.training.network import KINDS, Ensemble, Member
 
 Float32 = NDArray[np.float32]
+__all__ = ["MEMBERS", "Ensemble", "Plan", "Progress", "Trainer", "forecast", "told"]
 _EMA: Final = 0.998
-_BEFORE_TIRED: Final = 0.8
-"""Share of the plan below which no lack of progress ends a training: the falling rate brings much of it."""
-_CHECKPOINT: Final = "checkpoint.pt"
+ROUND: Final = 128
+"""Batches drawn at once."""
+PASSES: Final = 8
+"""How often a round is learnt from, each time in a new order, while the next is drawn: drawing is the dearer half."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How to train. ``minutes`` bounds the wall clock (of this run); the learning rate follows whichever ends first."""
+    """How to train a member. ``minutes`` bounds its wall clock; the learning rate follows whichever ends first."""
 
-    steps: int = 8000
+    kind: str = "patches"
+    steps: int = 9000
     minutes: float | None = None
     seed: int = 0
-    batch: int = 512
-    made_share: float = 0.25
+    batch: int = 256
+    made_share: float = 0.2
     rate: float = 2e-3
-    judge_every: int = 250
-    patience: int = 12
+    judge_every: int = 500
     threads: int = 2
+
+
+MEMBERS: Final = (
+    Plan(kind="residual", steps=12000, made_share=0.125),
+    Plan(kind="residual", steps=12000, made_share=0.125, seed=1),
+)
+"""What the model is the mean of."""
 
 
 @dataclass(slots=True)
 class Progress:
-    """Where training stands: ``best`` is the lowest held-back error (CRPS relative to last value, mean of horizons)."""
+    """Where training stands. ``judged``: (step, held-back error: CRPS relative to last value, mean of horizons)."""
 
     step: int = 0
     loss: float = float("nan")
-    best: float = float("inf")
-    best_step: int = 0
     elapsed_s: float = 0.0
     judged: list[tuple[int, float]] = field(default_factory=list)
+
+    @property
+    def held(self) -> float:
+        """The newest judgement."""
+        return self.judged[-1][1] if self.judged else float("nan")
 
 
 Tell = Callable[[Progress], None]
 
 
 @dataclass(frozen=True, slots=True)
-class _Batch:
+class _Rows:
     inputs: tuple[Tensor, Tensor, Tensor]
     target: Tensor
     worth: Tensor
+
+    @classmethod
+    def joined(cls, parts: "list[_Rows]") -> "_Rows":
+        recent, mask, beyond = (torch.cat(many) for many in zip(*(part.inputs for part in parts), strict=True))
+        target, worth = torch.cat([part.target for part in parts]), torch.cat([part.worth for part in parts])
+        return cls((recent, mask, beyond), target, worth)
+
+    def take(self, rows: NDArray[np.int64]) -> "_Rows":
+        recent, mask, beyond = (part[rows] for part in self.inputs)
+        return _Rows((recent, mask, beyond), self.target[rows], self.worth[rows])
 
 
 class Trainer:
@@ -73,40 +97,34 @@ class Trainer:
     def __init__(self, series: list[Series], plan: Plan, folder: Path) -> None:
         self.plan = plan
         self.progress = Progress()
-        self._folder = folder
+        self._checkpoint = folder / f"checkpoint-{plan.kind}-{plan.seed}.pt"
         self._learn, stop = hold_back(series)
         self._learn = [s for s in self._learn if len(s.values) >= periodicity.SHORTEST + HORIZON]
         self._exam = evaluate.examine(stop, windows_per_series=32)
         torch.manual_seed(plan.seed)
         torch.set_num_threads(plan.threads)
-        self._rng = np.random.default_rng(plan.seed)
-        self.network = PatchTransformer()
+        self.network = KINDS[plan.kind]()
         self._averaged = torch.optim.swa_utils.AveragedModel(self.network, multi_avg_fn=_average)
         self._optimizer = torch.optim.AdamW(self.network.parameters(), lr=plan.rate, weight_decay=0.02)
-        self._best = self._averaged.module.state_dict()
         self._chances, self._worth = _balance(self._learn, np.random.default_rng(plan.seed))
-        self._drawer = ThreadPoolExecutor(1, thread_name_prefix="batch")
-        self._draw_ahead()
+        self._drawer = ThreadPoolExecutor(1, thread_name_prefix="round")
+        self._batches = min(ROUND, plan.steps)
+        self._ahead: dict[int, Future[_Rows]] = {}
 
     def resume(self) -> bool:
         """Take up the folder's checkpoint, if there is one."""
-        path = self._folder / _CHECKPOINT
-        if not path.exists():
+        if not self._checkpoint.exists():
             return False
-        saved = torch.load(path, weights_only=False)  # our own file, written by ``_save``
+        saved = torch.load(self._checkpoint, weights_only=False)  # our own file, written by ``_save``
         self.network.load_state_dict(saved["network"])
         self._averaged.load_state_dict(saved["averaged"])
         self._optimizer.load_state_dict(saved["optimizer"])
-        self._best = saved["best"]
-        self._ahead.result()
-        self._rng.bit_generator.state = saved["rng"]
-        self._draw_ahead()
         torch.set_rng_state(saved["torch_rng"])
         self.progress = Progress(**saved["progress"])
         return True
 
-    def run(self, tell: Tell) -> PatchTransformer:
-        """Train until the plan's end or until ``patience`` judgements brought nothing; return the best network."""
+    def run(self, tell: Tell) -> Member:
+        """Train until the plan's end; return the averaged network."""
         began = time.monotonic() - self.progress.elapsed_s
         progress, plan = self.progress, self.plan
         while not self._ended():
@@ -117,27 +135,24 @@ class Trainer:
                 self._judge()
                 self._save()
             tell(progress)
-        best: PatchTransformer = PatchTransformer()
-        best.load_state_dict(self._best)
-        best.eval()
-        return best
+        averaged: Member = self._averaged.module.eval()
+        return averaged
 
     def summary(self) -> dict[str, Any]:
         """Tell how it was trained, for the card."""
         progress = self.progress
         return {
-            "plan": asdict(self.plan),
+            "plan": {name: value for name, value in asdict(self.plan).items() if name != "seed"},
+            "seed": self.plan.seed,
             "parameters": sum(p.numel() for p in self.network.parameters()),
             "steps": progress.step,
             "minutes": round(progress.elapsed_s / 60, 1),
-            "best_step": progress.best_step,
-            "held_back_crps": round(progress.best, 4),
+            "held_back_crps": round(progress.held, 4),
             "torch": torch.__version__,
         }
 
     def _ended(self) -> bool:
-        tired = self.progress.step - self.progress.best_step >= self.plan.patience * self.plan.judge_every
-        return self._share() >= 1 or (tired and self._share() > _BEFORE_TIRED)
+        return self._share() >= 1
 
     def _share(self) -> float:
         by_time = self.progress.elapsed_s / (60 * self.plan.minutes) if self.plan.minutes else 0.0
@@ -146,8 +161,7 @@ class Trainer:
     def _step(self) -> float:
         for group in self._optimizer.param_groups:
             group["lr"] = self.plan.rate * _schedule(self._share(), self.progress.step)
-        batch = self._ahead.result()
-        self._draw_ahead()
+        batch = self._batch(self.progress.step - 1)
         self.network.train()
         loss = _pinball(self.network(*batch.inputs), batch.target, batch.worth)
         self._optimizer.zero_grad()
@@ -157,44 +171,55 @@ class Trainer:
         self._averaged.update_parameters(self.network)
         return float(loss.detach())
 
-    def _draw_ahead(self) -> None:
-        """Draw the next batch while torch works on this one; remember where chance stood, for the checkpoint."""
-        self._chance = self._rng.bit_generator.state
-        self._ahead = self._drawer.submit(self._draw)
+    def _batch(self, step: int) -> "_Rows":
+        """Return what a step learns from: told by seed and step alone, so that a cut run goes on exactly."""
+        number, place = divmod(step, self._batches * PASSES)
+        for wanted in (number, number + 1):
+            if wanted not in self._ahead:
+                self._ahead[wanted] = self._drawer.submit(self._round, wanted)
+        self._ahead.pop(number - 1, None)
+        rows = self._ahead[number].result()
+        order = np.random.default_rng((self.plan.seed, number, place // self._batches)).permutation(len(rows.target))
+        return rows.take(np.array_split(order, self._batches)[place % self._batches])
 
-    def _draw(self) -> "_Batch":
+    def _round(self, number: int) -> "_Rows":
+        rng = np.random.default_rng((self.plan.seed, number))
+        return _Rows.joined([self._draw(rng) for _ in range(self._batches)])
+
+    def _draw(self, rng: Generator) -> "_Rows":
         made = int(self.plan.batch * self.plan.made_share)
-        traced, whose = augment.draw(self._learn, self._chances, self.plan.batch - made, self._rng)
-        rows = np.concatenate([augment.vary(traced, self._rng), augment.made(made, self._rng)])
+        traced, whose = augment.draw(self._learn, self._chances, self.plan.batch - made, rng)
+        rows = np.concatenate([augment.vary(traced, rng), augment.made(made, rng)])
         worth = np.concatenate([self._worth[whose], np.full(made, np.median(self._worth), np.float32)])
         seen = windows.prepare(rows[:, :-HORIZON])
         good = seen.usable & (seen.scale > 0)
         target = windows.normalise(rows[:, -HORIZON:], seen)
-        return _Batch(_tensors(seen, good), torch.from_numpy(target[good]), torch.from_numpy(worth[good]))
+        return _Rows(_tensors(seen, good), torch.from_numpy(target[good]), torch.from_numpy(worth[good]))
 
     def _judge(self) -> None:
         network = self._averaged.module.eval()
         figures = evaluate.judge(lambda history: forecast(network, history), self._exam)["geometric_mean"]["crps"]
-        error = float(np.mean(list(figures.values())))
-        self.progress.judged.append((self.progress.step, error))
-        if error < self.progress.best:
-            self.progress.best, self.progress.best_step = error, self.progress.step
-            self._best = {name: value.clone() for name, value in network.state_dict().items()}
+        self.progress.judged.append((self.progress.step, float(np.mean(list(figures.values())))))
 
     def _save(self) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._checkpoint.parent.mkdir(parents=True, exist_ok=True)
         saved: dict[str, Any] = {
             "network": self.network.state_dict(),
             "averaged": self._averaged.state_dict(),
             "optimizer": self._optimizer.state_dict(),
-            "best": self._best,
-            "rng": self._chance,
             "torch_rng": torch.get_rng_state(),
             "progress": asdict(self.progress),
         }
-        unfinished = self._folder / (_CHECKPOINT + ".part")
+        unfinished = self._checkpoint.with_suffix(".part")
         torch.save(saved, unfinished)
-        unfinished.replace(self._folder / _CHECKPOINT)
+        unfinished.replace(self._checkpoint)
+
+
+def told(summaries: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Tell of several members, for the card: what is the same of all once, the rest per member."""
+    same = {name: value for name, value in summaries[0].items() if all(one[name] == value for one in summaries)}
+    apart = [{name: value for name, value in one.items() if name not in same} for one in summaries]
+    return {**same, "members": apart}
 
 
 def forecast(network: torch.nn.Module, history: Float32) -> Float32:

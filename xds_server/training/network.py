@@ -1,11 +1,15 @@
-"""Network: the patch transformer, in torch. Shapes as in ``decisions.windows``; about 170,000 parameters.
+"""Network: plain forecasts, mixed and corrected by small networks, in torch. Shapes as in ``decisions``.
 
-Eight tokens of twelve steps each (value and mask), one token of what lies beyond them; two pre-norm layers; a head over
-all tokens and the bare facts beyond. The head corrects last value's own forecast and tells how much of the correction
-is needed: where nothing is known better, the naive forecast stands, free of noise. It starts at zero: an untrained
-model says "the last value". Knows tensors only. Does not know where they come from. Shape: docs/weights.md §4.
+A member looks at newest steps, mask and facts in its own way: as patches, by a transformer, or as a whole, by residual
+layers. Its head begins at last value's own forecast, moves each step's deciles some way towards those of three other
+plain forecasts (the usual level, the autoregression, the last period), corrects them, and tells how much of all this is
+needed: where nothing is known better, last value stands, free of noise. It starts at zero: an untrained model says "the
+last value". Members, trained apart, are averaged. Knows tensors only. Does not know where they come from. Shape:
+docs/weights.md §4.
 """
 
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import numpy as np
@@ -13,17 +17,65 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from xds_server.decisions.windows import BEYOND, NAIVE, RECENT, SPREADS
+from xds_server.decisions.facts import AT, BEYOND, LAGGED, RECENT, SPREADS
 from xds_server.domain.forecast import HORIZON, MEDIAN, QUANTILES
 
-PATCH: Final = 12
+PATCH: Final = 24
 TOKENS: Final = RECENT // PATCH + 1
+OTHERS: Final = 3
+"""Plain forecasts besides last value."""
+_DECILES: Final = len(QUANTILES)
+
+
+class Member(nn.Module):  # type: ignore[misc]  # torch is untyped here
+    """recent, mask: rows x RECENT; beyond: rows x BEYOND -> rows x HORIZON x QUANTILES, normalised."""
+
+    def __init__(self, seen: int) -> None:
+        super().__init__()
+        self.head = nn.Linear(seen, HORIZON * (_DECILES + 1 + OTHERS))
+        self.plain = Plain()
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    @abstractmethod
+    def look(self, recent: Tensor, mask: Tensor, beyond: Tensor) -> Tensor:
+        """Return what the head sees of each row."""
+
+    def forward(self, recent: Tensor, mask: Tensor, beyond: Tensor) -> Tensor:
+        """Forecast every row on its own."""
+        return _mixed(self.plain(beyond), self.advise(recent, mask, beyond))
+
+    def advise(self, recent: Tensor, mask: Tensor, beyond: Tensor) -> Tensor:
+        """Return rows x HORIZON x (QUANTILES + OTHERS): corrections, and how far to go towards each plain forecast."""
+        answer = self.head(self.look(recent, mask, beyond)).view(-1, HORIZON, _DECILES + 1 + OTHERS)
+        correction, need, shares = answer.split([_DECILES, 1, OTHERS], dim=2)
+        return torch.sigmoid(need) * torch.cat([correction, shares], dim=2)
+
+
+class Patches(Member):
+    """Four tokens of twenty-four steps, one of the facts, two pre-norm transformer layers: about 200,000 parameters."""
+
+    def __init__(self, width: int = 64, heads: int = 4, hidden: int = 128, layers: int = 2) -> None:
+        super().__init__(TOKENS * width + BEYOND)
+        self.patch = nn.Linear(2 * PATCH, width)
+        self.further = nn.Sequential(nn.Linear(BEYOND, hidden), nn.GELU(), nn.Linear(hidden, width))
+        self.place = nn.Parameter(torch.randn(TOKENS, width) * 0.02)
+        self.blocks = nn.ModuleList(Block(width, heads, hidden) for _ in range(layers))
+        self.norm = nn.LayerNorm(width)
+
+    def look(self, recent: Tensor, mask: Tensor, beyond: Tensor) -> Tensor:
+        """See all tokens, and the bare facts."""
+        steps = torch.cat([recent.view(-1, TOKENS - 1, PATCH), mask.view(-1, TOKENS - 1, PATCH)], dim=2)
+        tokens = torch.cat([self.patch(steps), self.further(beyond).unsqueeze(1)], dim=1) + self.place
+        for block in self.blocks:
+            tokens = block(tokens)
+        return torch.cat([self.norm(tokens).flatten(1), beyond], dim=1)
 
 
 class Block(nn.Module):  # type: ignore[misc]  # torch is untyped here
     """One pre-norm transformer layer."""
 
-    def __init__(self, width: int, heads: int, hidden: int, dropout: float) -> None:
+    def __init__(self, width: int, heads: int, hidden: int, dropout: float = 0.1) -> None:
         super().__init__()
         self.heads = heads
         self.norm_attention = nn.LayerNorm(width)
@@ -43,38 +95,88 @@ class Block(nn.Module):  # type: ignore[misc]  # torch is untyped here
         return tokens + self.dropout(self.feed(self.norm_feed(tokens)))
 
 
-class PatchTransformer(nn.Module):  # type: ignore[misc]  # torch is untyped here
-    """recent, mask: rows x RECENT; beyond: rows x BEYOND -> rows x HORIZON x QUANTILES, normalised."""
+class Residual(Member):
+    """All at once through two residual layers: about 230,000 parameters, a third of the transformer's work."""
 
-    def __init__(
-        self, width: int = 64, heads: int = 4, hidden: int = 128, layers: int = 2, dropout: float = 0.1
-    ) -> None:
-        super().__init__()
-        self.patch = nn.Linear(2 * PATCH, width)
-        self.further = nn.Sequential(nn.Linear(BEYOND, hidden), nn.GELU(), nn.Linear(hidden, width))
-        self.place = nn.Parameter(torch.randn(TOKENS, width) * 0.02)
-        self.blocks = nn.ModuleList(Block(width, heads, hidden, dropout) for _ in range(layers))
+    def __init__(self, width: int = 128, hidden: int = 256, layers: int = 2, dropout: float = 0.1) -> None:
+        super().__init__(width + RECENT + BEYOND)
+        self.enter = nn.Linear(2 * RECENT + BEYOND, width)
+        self.layers = nn.ModuleList(
+            nn.Sequential(
+                nn.LayerNorm(width),
+                nn.Linear(width, hidden),
+                nn.GELU(),
+                nn.Dropout(dropout),
+                nn.Linear(hidden, width),
+            )
+            for _ in range(layers)
+        )
         self.norm = nn.LayerNorm(width)
-        self.head = nn.Linear(TOKENS * width + BEYOND, HORIZON * (len(QUANTILES) + 1))
-        self.register_buffer("between", _between(), persistent=False)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
+
+    def look(self, recent: Tensor, mask: Tensor, beyond: Tensor) -> Tensor:
+        """See what the layers found, the newest steps and the bare facts."""
+        found = self.enter(torch.cat([recent, mask, beyond], dim=1))
+        for layer in self.layers:
+            found = found + layer(found)
+        return torch.cat([self.norm(found), recent, beyond], dim=1)
+
+
+KINDS: Final[Mapping[str, type[Patches] | type[Residual]]] = {"patches": Patches, "residual": Residual}
+
+
+class Ensemble(nn.Module):  # type: ignore[misc]  # torch is untyped here
+    """The mean of what some members forecast: what they say by chance cancels out."""
+
+    def __init__(self, members: Iterable[Member]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+        self.plain = Plain()
 
     def forward(self, recent: Tensor, mask: Tensor, beyond: Tensor) -> Tensor:
-        """Forecast every row on its own."""
-        steps = torch.cat([recent.view(-1, TOKENS - 1, PATCH), mask.view(-1, TOKENS - 1, PATCH)], dim=2)
-        tokens = torch.cat([self.patch(steps), self.further(beyond).unsqueeze(1)], dim=1) + self.place
-        for block in self.blocks:
-            tokens = block(tokens)
-        seen = torch.cat([self.norm(tokens).flatten(1), beyond], dim=1)
-        answer = self.head(seen).view(-1, HORIZON, len(QUANTILES) + 1)
-        correction, need = answer[:, :, :-1], torch.sigmoid(answer[:, :, -1:])
-        naive = self.between @ beyond[:, NAIVE].view(-1, len(SPREADS), len(QUANTILES))
-        forecast: Tensor = naive - naive[:, :, MEDIAN, None] + need * correction
-        return forecast
+        """Forecast as each member does, and average: as they mix the same forecasts, their advice can be averaged."""
+        advice = sum(member.advise(recent, mask, beyond) for member in self.members) / len(self.members)
+        return _mixed(self.plain(beyond), advice)
+
+
+class Plain(nn.Module):  # type: ignore[misc]  # torch is untyped here
+    """The plain forecasts, from the facts: last value; the usual level, the autoregression, the last period."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("between", _between(), persistent=False)
+        self.register_buffer("each_step", torch.eye(_DECILES).repeat(1, HORIZON), persistent=False)
+
+    def forward(self, beyond: Tensor) -> tuple[Tensor, ...]:
+        """Return each as rows x HORIZON x QUANTILES, last value first."""
+        last = (beyond[:, AT["last"]] @ self.between).view(-1, HORIZON, _DECILES)
+        level = (beyond[:, AT["level"]][:, :_DECILES] @ self.each_step).view(-1, HORIZON, _DECILES)
+        path, growth = torch.sinh(beyond[:, AT["path"]]), torch.exp(beyond[:, AT["growth"]])
+        period = torch.sinh(beyond[:, AT["once"]][:, LAGGED - HORIZON :])
+        missed, repeated = torch.sinh(beyond[:, AT["missed"]]), torch.sinh(beyond[:, AT["repeated"]])
+        habit = path[:, :, None] + growth[:, :, None] * missed[:, None, :]
+        return last, level, _asinh(habit), _asinh(period[:, :, None] + repeated[:, None, :])
+
+
+def _mixed(plain: tuple[Tensor, ...], advice: Tensor) -> Tensor:
+    last, *others = plain
+    forecast = last + advice[:, :, :_DECILES]
+    for place, other in enumerate(others, _DECILES):
+        forecast = forecast + advice[:, :, place, None] * (other - last)
+    return forecast
+
+
+def _asinh(values: Tensor) -> Tensor:
+    """As torch.asinh, of which onnxruntime computes one at a time."""
+    size = values.abs()
+    return torch.sign(values) * torch.log(size + torch.sqrt(size * size + 1))
 
 
 def _between() -> Tensor:
-    """Return HORIZON x SPREADS: how each step's forecast is mixed of the known ones, by the logarithm of the step."""
+    """Return (SPREADS x QUANTILES) x (HORIZON x QUANTILES): last value's forecast at each step from the known deciles.
+
+    Mixed by the logarithm of the step; moved so that the median is last value itself.
+    """
     known, wanted = np.log(SPREADS), np.log(np.arange(1, HORIZON + 1))
-    return torch.tensor(np.stack([np.interp(wanted, known, one) for one in np.eye(len(SPREADS))], axis=1)).float()
+    share = np.stack([np.interp(wanted, known, one) for one in np.eye(len(SPREADS))])
+    centre = np.eye(_DECILES) - np.eye(_DECILES)[MEDIAN][:, None]
+    return torch.tensor(np.kron(share, centre)).float()
