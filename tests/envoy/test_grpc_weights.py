@@ -13,7 +13,7 @@ import pytest
 
 from xds_server import ResourceCache, XdsServer
 from xds_server.domain.names import EndpointId, ServiceName
-from xds_server.domain.topology import Dialect, Endpoint, Locality, Service
+from xds_server.domain.topology import Dialect, Endpoint, Locality, Node, Service
 from xds_server.domain.weights import WeightTable
 from xds_server.resources.nodes import node_of
 from xds_server.resources.translator import Translator
@@ -64,19 +64,18 @@ async def call(target: str, xds_port: int) -> Counter:
     return Counter(json.loads(told))
 
 
-@pytest.mark.parametrize("target", ["xds:///echo", "xds:///echo.internal"])
-async def test_a_grpc_client_follows_the_weights(target):
-    """Of 400 calls to weights 3:1:0 about 300 and 100 arrive and none at the draining one; the group is told by node."""
+async def three_called(target: str, weights: list[int], priorities: tuple[int, ...]) -> tuple[Counter, list[Node]]:
+    """Call three endpoints of those weights and priorities; return who answered, and the nodes that asked."""
     seen = []
     cache = ResourceCache()
     async with AsyncExitStack() as stack:
         ports = [await named_server(name, stack) for name in ("a", "b", "c")]
         ends = tuple(
-            Endpoint(EndpointId(name), "127.0.0.1", port, Locality("", "z1"))
-            for name, port in zip("abc", ports, strict=True)
+            Endpoint(EndpointId(name), "127.0.0.1", port, Locality("", "z1"), priority=priority)
+            for name, port, priority in zip("abc", ports, priorities, strict=True)
         )
         service = Service(NAME, domains=("echo.internal",), endpoints=ends)
-        table = WeightTable(NAME, tuple(e.id for e in ends), np.array([1500, 500, 0]))
+        table = WeightTable(NAME, tuple(e.id for e in ends), np.array(weights))
 
         def group_of(message) -> str:
             node = node_of(message)
@@ -85,7 +84,19 @@ async def test_a_grpc_client_follows_the_weights(target):
             return node.group
 
         server = await stack.enter_async_context(XdsServer(cache, listen="127.0.0.1:0", group_of=group_of))
-        counts = await call(target, server.port)
+        return await call(target, server.port), seen
+
+
+@pytest.mark.parametrize("target", ["xds:///echo", "xds:///echo.internal"])
+async def test_a_grpc_client_follows_the_weights(target):
+    """Of 400 calls to weights 3:1:0 about 300 and 100 arrive and none at the draining one; the group is told by node."""
+    counts, seen = await three_called(target, [1500, 500, 0], (0, 0, 0))
     assert seen[0].dialect is Dialect.GRPC
     assert set(counts) == {"a", "b"}
     assert counts["a"] == pytest.approx(0.75 * CALLS, abs=0.1 * CALLS)
+
+
+async def test_a_grpc_client_takes_the_first_level_that_is_left():
+    """With level 0 excluded all calls go to the next one, whatever number it has, and none beyond it."""
+    counts, _ = await three_called("xds:///echo", [0, 1000, 1000], (0, 3, 5))
+    assert counts == {"b": CALLS}

@@ -4,6 +4,7 @@ import asyncio
 import json
 import subprocess
 from collections import Counter
+from dataclasses import replace
 
 import httpx
 import numpy as np
@@ -128,6 +129,31 @@ async def test_draining_most_endpoints_keeps_them_without_traffic(run_envoy, run
         await ads.put(*after)
         await ads.acknowledged(after)
         assert await ask(port, 40) == {200: 40}
+
+
+async def test_excluded_level_fails_over_without_errors(run_envoy, run_backends, free_port):
+    """Traffic goes to level 0; with one of two excluded 30 % spill over, with both everything does."""
+    backends = await run_backends(1.0, 1.0, 1.0, 1.0, work_ms=0.5)
+    port, node, translator = free_port(), Node(NodeId("sidecar-1")), Translator()
+    facts = service(backends, port)
+    facts = replace(facts, endpoints=tuple(replace(e, priority=3 * (i // 2)) for i, e in enumerate(facts.endpoints)))
+
+    def resources(*weights: int):
+        return translator.sidecar(node, [facts], {CHECKOUT: table(*weights)}).resources
+
+    async with plain_ads(resources(1000, 1000, 1000, 1000)) as ads:
+        await run_envoy("sidecar", as_yaml(bootstrap(node, f"127.0.0.1:{ads.port}")))
+        await ads.acknowledged(resources(1000, 1000, 1000, 1000))
+        assert await ask(port, 40) == {200: 40}
+        assert [b.served for b in backends[2:]] == [0, 0]
+        for weights, fallen_over in (((0, 1000, 1000, 1000), 0.3), ((0, 0, 1000, 1000), 1.0)):
+            before = [b.served for b in backends]
+            await ads.put(*resources(*weights))
+            await ads.acknowledged(resources(*weights))
+            assert await ask(port, 200) == {200: 200}
+            served = [b.served - was for b, was in zip(backends, before, strict=True)]
+            assert served[0] == 0
+            assert (served[2] + served[3]) / 200 == pytest.approx(fallen_over, abs=0.1)
 
 
 async def test_attempts_without_an_answer_make_no_noise(run_envoy, free_port):

@@ -169,16 +169,17 @@ async def test_drain_register_and_back(fleet, stub):
     await stub.UndrainEndpoint(pb.UndrainEndpointRequest(service="checkout", endpoint="a2"))
     assert not fleet.desk.services.value[CHECKOUT].endpoint("a2").draining
     wish = pb.RegisterEndpointRequest(
-        service="nat", id="n1", address="127.0.0.1", port=9101, locality=pb.Locality(region="r1")
+        service="nat", id="n1", address="127.0.0.1", port=9101, locality=pb.Locality(region="r1"), priority=2
     )
     first = await stub.RegisterEndpoint(wish)
     again = await stub.RegisterEndpoint(wish)
     assert (len(first.differences) > 0, again.differences, again.revision) == (True, [], first.revision)
     (n1,) = (await stub.ListEndpoints(pb.ListEndpointsRequest(service="nat"))).endpoints
-    assert (n1.source, n1.cost, n1.locality.region, n1.HasField("weight"), n1.reason) == (
+    assert (n1.source, n1.cost, n1.locality.region, n1.priority, n1.HasField("weight"), n1.reason) == (
         "operator",
         1.0,
         "r1",
+        2,
         False,
         "not decided yet",
     )

@@ -136,6 +136,7 @@ INVALID = [
     ("RegisterEndpoint", _register(address="fe80::1%$(x)"), "must be an IP address"),
     ("RegisterEndpoint", _register(address="unix:/" + "x" * 200), "1 to 107 printable bytes"),
     ("RegisterEndpoint", _register(port=70000), "port is 70000"),
+    ("RegisterEndpoint", _register(priority=128), "priority is 128; it must be from 0 to 127"),
     *(("RegisterEndpoint", _register(cost=c), "cost is") for c in (-1, math.nan, math.inf, 1e308)),
     ("RegisterEndpoint", _register(dns_name="a;$(x)\n"), "is not allowed"),
     ("RegisterEndpoint", _register(locality=pb.Locality(zone="z" * 256)), "region or zone"),

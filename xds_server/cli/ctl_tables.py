@@ -113,6 +113,7 @@ def endpoints(found: Iterable[pb.Endpoint]) -> Table:
     """Return endpoints: what is decided beside what is seen."""
     shown = list(found)
     shadow = any(e.HasField("shadow_weight") for e in shown)
+    level = any(e.priority for e in shown)
     rows = [
         [
             e.service,
@@ -121,6 +122,7 @@ def endpoints(found: Iterable[pb.Endpoint]) -> Table:
             *_decided(e, shadow=shadow),
             *_seen(e),
             number(e, "score", ".3f"),
+            *([str(e.priority)] if level else []),
             _zone(e),
             e.source,
             e.reason,
@@ -139,6 +141,7 @@ def endpoints(found: Iterable[pb.Endpoint]) -> Table:
         ">LATENCY",
         ">ERRORS",
         ">SCORE",
+        *([">PRIORITY"] if level else []),
         "ZONE",
         "SOURCE",
     ]

@@ -182,7 +182,7 @@ def undo(
 
 
 @command(app, "register", changes=True)
-def register(
+def register(  # noqa: PLR0913 - the options of a command
     session: Session,
     service: Service,
     endpoint_id: Annotated[str, typer.Argument(metavar="ID", help="A new id.", show_default=False)],
@@ -192,6 +192,7 @@ def register(
     zone: Annotated[str, typer.Option(help="Where it stands.", show_default=False)] = "",
     cost: Annotated[float, typer.Option(help="Relative; 1 = usual.")] = 1.0,
     dns_name: Annotated[str, typer.Option(help="Its own name.", show_default=False)] = "",
+    priority: Annotated[int, typer.Option(min=0, max=127, help="Its level; 0 is used first.")] = 0,
 ) -> None:
     """Add an endpoint by hand.
 
@@ -210,6 +211,7 @@ def register(
         locality=pb.Locality(region=region, zone=zone),
         cost=cost,
         dns_name=dns_name,
+        priority=priority,
         **session.order,
     )
     _turn(session, session.admin.RegisterEndpoint, wish)

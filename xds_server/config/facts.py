@@ -96,6 +96,7 @@ def _endpoint(part: EndpointPart) -> Endpoint:
         locality=Locality(part.locality.region, part.locality.zone),
         cost=part.cost,
         dns_name=part.dns_name or "",
+        priority=part.priority,
     )
 
 

@@ -20,6 +20,7 @@ from xds_server.config.words import (
     Zone,
 )
 from xds_server.domain.policy import Objective, Policy
+from xds_server.domain.topology import MOST_PRIORITY
 
 _USUAL = Policy()  # the defaults stand there, once
 
@@ -44,6 +45,7 @@ class EndpointPart(Part):
     locality: LocalityPart = LocalityPart()
     cost: Annotated[float, Field(ge=0, le=1000)] = 1.0
     dns_name: Label | None = None
+    priority: Annotated[int, Field(ge=0, le=MOST_PRIORITY)] = 0
 
 
 class LoadBalancerPart(Bounded):

@@ -65,6 +65,21 @@ class Move:
     moving: bool = False
 
 
+def joined(moves: list[Move]) -> Move:
+    """Return the moves of several levels of priority as one: shares are then of a whole of equally full levels.
+
+    So a weight of ``FAIR`` stays an endpoint's fair share of its own level. What holds one level may not hold others.
+    """
+    rows = np.logical_or.reduce([move.rows for move in moves])
+    shares = np.zeros((3, len(rows)))
+    for move in moves:
+        shares[:, move.rows] = np.array([move.before, move.wish, move.after]) * (move.rows.sum() / rows.sum())
+    before, wish, after = shares[:, rows]
+    held = all(move.after is move.before for move in moves)
+    words = moves[0].words if len({move.words for move in moves}) == 1 else STEADY if held else ""
+    return Move(rows, before, wish, before if held else after, words, any(move.moving for move in moves))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Decided:
     """Everything one decision came to."""

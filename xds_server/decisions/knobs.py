@@ -15,7 +15,7 @@ from xds_server.domain.names import EndpointId, EndpointKey, InvalidName, Name
 from xds_server.domain.overrides import Drain, Overrides
 from xds_server.domain.policy import InvalidPolicy, Pin, Policy
 from xds_server.domain.refusal import Kind, Refusal
-from xds_server.domain.topology import Endpoint, Locality, Service
+from xds_server.domain.topology import MOST_PRIORITY, Endpoint, Locality, Service
 from xds_server.domain.tuning import added
 
 Knob = Callable[[Overrides, Service, float], Overrides]
@@ -36,6 +36,7 @@ class Proposal:
     locality: Locality = UNKNOWN_PLACE
     cost: float = 1.0
     dns_name: str = ""
+    priority: int = 0
 
 
 _K = TypeVar("_K")
@@ -89,7 +90,14 @@ def register(proposal: Proposal) -> Knob:
         _refuse(_proposal_faults(proposal))
         p = proposal
         made = Endpoint(
-            EndpointId(p.id), read_place(p.address), p.port, p.locality, p.cost, p.dns_name, source="operator"
+            id=EndpointId(p.id),
+            address=read_place(p.address),
+            port=p.port,
+            locality=p.locality,
+            cost=p.cost,
+            dns_name=p.dns_name,
+            source="operator",
+            priority=p.priority,
         )
         for there in (service.endpoint(made.id), service.endpoint(f"{made.address}:{made.port}")):
             if there is not None and (there.source != "operator" or there.id != made.id):
@@ -210,6 +218,8 @@ def _proposal_faults(proposal: Proposal) -> list[str]:
         faults.append(f"address {proposal.address[:60]!r} {invalid}")
     if not (1 <= proposal.port <= 65535 or proposal.address.startswith("unix:")):
         faults.append(f"port is {proposal.port}; it must be from 1 to 65535")
+    if not 0 <= proposal.priority <= MOST_PRIORITY:
+        faults.append(f"priority is {proposal.priority}; it must be from 0 to {MOST_PRIORITY}")
     if not 0 <= proposal.cost <= HIGHEST_COST:
         faults.append(f"cost is {proposal.cost:g}; it must be from 0 to {HIGHEST_COST:g} (1 = usual)")
     return faults

@@ -32,10 +32,21 @@ def pinned_rows(endpoints: tuple[EndpointId, ...], pins: Iterable[Pin]) -> dict[
     return {row: wanted[endpoint] for row, endpoint in enumerate(endpoints) if endpoint in wanted} if wanted else {}
 
 
-def overlaid(weights: Ints, pinned: Mapping[int, Pin]) -> Ints:
+def overlaid(weights: Ints, pinned: Mapping[int, Pin], level: Ints | None = None) -> Ints:
+    """Return the weights with pins in force; a pinned share is of its ``level`` of priority."""
+    if not pinned or level is None or not level.any():
+        return _overlaid(weights, pinned)
+    out = weights.copy()
+    for one in np.unique(level).tolist():
+        rows = np.flatnonzero(level == one)
+        out[rows] = _overlaid(weights[rows], {at: pinned[row] for at, row in enumerate(rows.tolist()) if row in pinned})
+    return out
+
+
+def _overlaid(weights: Ints, pinned: Mapping[int, Pin]) -> Ints:
     """Return the weights with pins in force; rows of weight 0 (no traffic) stay 0.
 
-    A pinned share is of the weight of all endpoints. Beside one the others keep their proportions and are brought to
+    A pinned share is of the weight of all of them. Beside one the others keep their proportions and are brought to
     their fair total: the pinned weight stays the same number, and the share is kept, wherever the law moves the others.
     """
     rows = [row for row in pinned if weights[row] > 0]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from xds_server.domain.forecast import CHANNELS, HORIZON, QUANTILES, ForecastBatch
 from xds_server.domain.names import EndpointId, EndpointKey
 from xds_server.domain.telemetry import FIELDS, Samples
-from xds_server.domain.topology import Locality, Service
+from xds_server.domain.topology import Locality, Service, levels
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -24,6 +24,7 @@ class Roster:
 
     ``cost`` relative, ``draining`` by the operator. ``kin``: rows of like endpoints (same locality and cost), one
     array per kind: what a newcomer is expected to resemble. ``places`` are the localities, ``place`` each row's.
+    ``level``: of priority, from 0 without gaps.
     """
 
     service: Service
@@ -33,12 +34,14 @@ class Roster:
     kin: tuple[Rows, ...]
     places: tuple[Locality, ...]
     place: Rows
+    level: Rows
 
 
 def roster_of(service: Service) -> Roster:
     """Lay out a service's endpoints; linear, meant to be kept until the service changes."""
     kinds: dict[tuple[Locality, float], list[int]] = {}
     places: dict[Locality, int] = {}
+    level = levels(e.priority for e in service.endpoints)
     for row, endpoint in enumerate(service.endpoints):
         kinds.setdefault((endpoint.locality, endpoint.cost), []).append(row)
         places.setdefault(endpoint.locality, len(places))
@@ -50,6 +53,7 @@ def roster_of(service: Service) -> Roster:
         kin=tuple(np.array(rows, np.int64) for rows in kinds.values()),
         places=tuple(places),
         place=np.array([places[e.locality] for e in service.endpoints], np.int64),
+        level=np.array([level[e.priority] for e in service.endpoints], np.int64),
     )
 
 

@@ -22,6 +22,9 @@ ENOUGH_REQUESTS: Final = 10.0
 """Requests (decaying count) that must have been seen before a threshold may exclude an endpoint."""
 RETURN: Final = 0.8
 """An excluded endpoint comes back at this part of the threshold: it must not flap."""
+OVERPROVISIONING: Final = 1.4
+"""A level of priority is healthy while 1 / this of it may get traffic; then it spills over to the next (Envoy's
+overprovisioning factor, left at its default)."""
 PANIC: Final = 0.5
 """When fewer of the endpoints than this pass the thresholds, the thresholds are ignored: the few that are left would
 drown under the load of the many, as in Envoy's panic routing."""
@@ -93,6 +96,7 @@ def score(
         utility=utility,
         confidence=measured.confidence,
         excluded=tuple(excluded.tolist()),
+        level=roster.level if roster.level.any() else None,
     )
     return table, panic
 
@@ -142,6 +146,13 @@ def _available(roster: Roster, why: NDArray[np.object_]) -> tuple[Flags, str]:
     if not eligible.any():
         return np.ones_like(eligible), DRAINED_WORDS if len(eligible) else ""
     passing = eligible & (why == "")
-    if passing.sum() < PANIC * eligible.sum():
+    if passing.sum() < PANIC * eligible.sum() and _health(roster, eligible, passing) < 1:
         return eligible, PANIC_WORDS
     return passing, ""
+
+
+def _health(roster: Roster, eligible: Flags, passing: Flags) -> float:
+    """Return how much of the load all levels together can take, as Envoy counts it; at 1 there is no need to panic."""
+    sizes, healthy = (np.bincount(roster.level[rows], minlength=1) for rows in (eligible, passing))
+    parts = OVERPROVISIONING * healthy / np.maximum(sizes[: len(healthy)], 1)
+    return float(np.minimum(parts, 1).sum())

@@ -46,8 +46,11 @@ class Odds:
 
     @classmethod
     def of(cls, table: ScoreTable) -> "Odds":
-        """Work out the odds; raises NothingToSelect when no endpoint is available."""
-        available = table.available
+        """Work out the odds in the lowest level of priority that has an available endpoint.
+
+        Raises NothingToSelect when no endpoint is available.
+        """
+        available = table.first
         if not available.any():
             raise NothingToSelect(
                 f"service {table.service} has no available endpoint; `xdsctl why-not {table.service}` says why"

@@ -128,7 +128,7 @@ def _kept(held: Held, wish: WeightTable, pins: Mapping[int, Pin]) -> tuple[Held,
     rows = wish.scores.available
     base = np.zeros(len(rows), np.int64)
     base[rows] = guardrails.integers(guardrails.shares_before(held.stays[rows], guardrails.AT_ONCE))
-    published = overlaid(base, pins)
+    published = overlaid(base, pins, wish.scores.level)
     pinned = np.zeros(len(rows), np.bool_)
     pinned[list(pins)] = True
     cause = "" if not held.changed and np.array_equal(published, held.published) else _cause(held, base)

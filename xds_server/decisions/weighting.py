@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xds_server.decisions import guardrails
-from xds_server.decisions.estimate import ERRORS, LATENCY, Estimate, Memory, estimate, expect, observe
-from xds_server.decisions.explain import KEPT, LOST, STEADY, Decided, Move, last_words, terms_of
+from xds_server.decisions.estimate import ERRORS, LATENCY, RPS, Estimate, Memory, estimate, expect, observe
+from xds_server.decisions.explain import KEPT, LOST, STEADY, Decided, Move, joined, last_words, terms_of
 from xds_server.decisions.pins import in_force, overlaid, pinned_rows, unlaid
-from xds_server.decisions.roster import Outlook, Roster, Rows, Sighting, taken
+from xds_server.decisions.roster import Outlook, Roster, Rows, Sighting, exact_sum, finite, taken
 from xds_server.decisions.scoring import Measured, price_s, score
 from xds_server.decisions.solve import solve
 from xds_server.domain.names import EndpointId
@@ -168,10 +168,25 @@ def _begin(state: LawState, now_s: float, pins: Mapping[int, Pin], available: Fl
 
 
 def _move(state: LawState, now_s: float, belief: Estimate, prices: Floats, begin: Ints) -> Move:
-    """Decide where the shares of the available rows go in this tick, and whether they go at all."""
-    rows = begin != NONE
+    """Decide where the shares of the available rows go in this tick: each level of priority shares its own load."""
+    rows, level = begin != NONE, state.roster.level
     if not rows.any():
         return Move(rows, np.zeros(0), np.zeros(0), np.zeros(0))
+    parts = [rows & (level == one) for one in np.unique(level[rows])]
+    if len(parts) == 1:
+        return _share_out(state, now_s, belief, prices, begin)
+    loads = [exact_sum(finite(belief.used[part, RPS])) for part in parts]
+    return joined(
+        [
+            _share_out(state, now_s, replace(belief, load=load), prices, np.where(part, begin, NONE))
+            for part, load in zip(parts, loads, strict=True)
+        ]
+    )
+
+
+def _share_out(state: LawState, now_s: float, belief: Estimate, prices: Floats, begin: Ints) -> Move:
+    """Decide where the shares of some rows go, and whether they go at all."""
+    rows = begin != NONE
     service = state.roster.service
     rails = service.policy.guardrails
     blind = state.blind(now_s)
@@ -199,7 +214,7 @@ def _recorded(picture: Picture, state: LawState, decided: Decided) -> tuple[LawS
     move, scores = decided.move, decided.scores
     law = np.zeros(len(move.rows), np.int64)
     law[move.rows] = guardrails.integers(move.after)
-    published = overlaid(law, decided.pins)
+    published = overlaid(law, decided.pins, picture.roster.level)
     pinned = np.zeros(len(law), np.bool_)
     pinned[list(decided.pins)] = True
     after = replace(

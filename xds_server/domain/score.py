@@ -18,6 +18,7 @@ class ScoreTable:
     ``score``: 0..1, the best available is 1. ``performance_ms``: T_i, what a request costs here in time, errors
     included. ``cost``, ``proximity``: as they entered. ``utility``: u_i, lower is better (docs/weights.md §2.5).
     ``confidence``: 0..1, of the estimate used. ``excluded``: '' for available, else why not, per endpoint.
+    ``level``: of priority, 0 first; None where all are of one.
     """
 
     service: ServiceName
@@ -29,8 +30,18 @@ class ScoreTable:
     utility: NDArray[np.float64]
     confidence: NDArray[np.float64]
     excluded: tuple[str, ...]
+    level: NDArray[np.int64] | None = None
 
     @property
     def available(self) -> NDArray[np.bool_]:
         """Return which endpoints may get traffic."""
         return np.array([not why for why in self.excluded], dtype=np.bool_)
+
+    @property
+    def first(self) -> NDArray[np.bool_]:
+        """Return which endpoints may get traffic and are of the lowest level that has any such."""
+        available = self.available
+        if self.level is None or not available.any():
+            return available
+        lowest: np.int64 = self.level[available].min()
+        return available & np.equal(self.level, lowest)

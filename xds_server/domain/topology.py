@@ -3,6 +3,7 @@
 Knows where things are and to whom they are offered. Does not know how well they do.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -11,6 +12,8 @@ from xds_server.domain.names import ApplianceName, EndpointId, NodeGroup, NodeId
 from xds_server.domain.policy import Policy
 
 DEFAULT_NETWORK = VirtualNetwork("default")
+MOST_PRIORITY = 127
+"""The last level an endpoint may have; Envoy refuses more than 128."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -35,6 +38,7 @@ class Locality:
 class Endpoint:
     """One address that answers for a service. ``cost`` is relative (1.0 = usual). ``draining``: no new requests.
 
+    ``priority``: its level, 0 first; the next is used as far as lower ones are not healthy enough, as Envoy means it.
     ``subnet``: the allocation it came from, empty for a configured one. ``source``: config, operator or subnet.
     """
 
@@ -47,6 +51,12 @@ class Endpoint:
     draining: bool = False
     subnet: str = ""
     source: str = "config"
+    priority: int = 0
+
+
+def levels(priorities: Iterable[int]) -> dict[int, int]:
+    """Return each priority's level, counted from 0 without gaps."""
+    return {priority: level for level, priority in enumerate(sorted(set(priorities)))}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """Endpoints: a service and its weights become a ClusterLoadAssignment, in the dialect whose weights the client honours.
 
 Knows both encodings (docs/envoy.md §2): Envoy follows endpoint weights inside real localities; gRPC ignores
-those and follows locality weights, so that each endpoint gets a locality of its own. Does not know why a weight is what
-it is. The table is the view: another group may be given another one.
+those and follows locality weights, so that each endpoint gets a locality of its own. Levels of priority are written
+from 0 without gaps, which gRPC refuses. Does not know why a weight is what it is. The table is the view: another group
+may be given another one.
 """
 
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from envoy.config.endpoint.v3 import endpoint_components_pb2, endpoint_pb2
 
 from xds_server.domain.resource import Resource
 from xds_server.domain.telemetry import METADATA
-from xds_server.domain.topology import Dialect, Endpoint, Service
+from xds_server.domain.topology import Dialect, Endpoint, Service, levels
 from xds_server.domain.weights import FAIR, WeightTable
 from xds_server.resources.addresses import is_resolved, write
 from xds_server.resources.encode import encode
@@ -29,7 +30,9 @@ def load_assignment(
 
     No table means equal weights, and an endpoint that a table does not know gets its fair share. Weight 0 and
     ``draining`` mean: no new requests. Such an endpoint is published as DRAINING to Envoys and left out for gRPC
-    clients; where that would leave none, gRPC clients get all of them, as Envoys do by their panic threshold.
+    clients; where that would leave none, gRPC clients get all of them, as Envoys do by their panic threshold. Where
+    there are several levels of priority, Envoys get weight 0 as UNHEALTHY: they count it as missing in its level, which
+    spills over then, and do not count who is draining.
 
     Raises EmptyAssignment (unless ``allow_empty``), DuplicateEndpoint, UnusableAddress, WeightOutOfBounds.
     """
@@ -54,21 +57,25 @@ def _weighted(service: Service, table: WeightTable | None) -> Weighted:
 
 
 def _write_envoy(message: endpoint_pb2.ClusterLoadAssignment, weighted: Weighted) -> None:
-    groups = {}
-    for locality in sorted({endpoint.locality for endpoint, _ in weighted}):
-        groups[locality] = message.endpoints.add(locality={"region": locality.region, "zone": locality.zone})
+    groups, level = {}, levels(e.priority for e, _ in weighted)
+    for priority, locality in sorted({(e.priority, e.locality) for e, _ in weighted}):
+        group = message.endpoints.add(priority=level[priority])
+        group.locality.region, group.locality.zone = locality.region, locality.zone
+        groups[priority, locality] = group
     for endpoint, weight in weighted:
-        item = groups[endpoint.locality].lb_endpoints.add()
+        item = groups[endpoint.priority, endpoint.locality].lb_endpoints.add()
         _write_endpoint(item, endpoint)
         item.load_balancing_weight.value = weight or 1  # 0 is rejected; DRAINING is what keeps requests away
         if not weight:
-            item.health_status = health_check_pb2.DRAINING
+            spills = len(level) > 1 and not endpoint.draining
+            item.health_status = health_check_pb2.UNHEALTHY if spills else health_check_pb2.DRAINING
 
 
 def _write_grpc(message: endpoint_pb2.ClusterLoadAssignment, weighted: Weighted) -> None:
     serving = [(e, weight) for e, weight in weighted if weight] or [(e, 1) for e, _ in weighted]
+    level = levels(e.priority for e, _ in serving)
     for endpoint, weight in serving:
-        group = message.endpoints.add()
+        group = message.endpoints.add(priority=level[endpoint.priority])
         group.locality.region = endpoint.locality.region
         group.locality.zone = endpoint.locality.zone
         group.locality.sub_zone = endpoint.id

@@ -151,6 +151,7 @@ def _endpoint(
         source=endpoint.source,
         subnet_id=endpoint.subnet,
         draining=endpoint.draining,
+        priority=endpoint.priority,
         load=load(seen) if seen else None,
         pin=pin(held) if held else None,
         **{**decided, "reason": reason},

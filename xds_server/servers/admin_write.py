@@ -68,6 +68,7 @@ class Writing:
             locality=Locality(request.locality.region, request.locality.zone),
             cost=request.cost if request.HasField("cost") else 1.0,
             dns_name=request.dns_name,
+            priority=request.priority,
         )
         order = _order(request, context, "register")
         outcome = await self._desk.turn(request.service, knobs.register(proposal), order)

@@ -15,3 +15,11 @@ def test_shadow_has_columns_only_where_a_service_is_in_shadow(table):
     columns = {c.header: list(c.cells) for c in table([live, shadow]).columns}
     assert [str(cell) for cell in columns["SHADOW"]] == ["-", "700"]
     assert str(columns["SHADOW SHARE"][1]) == "35.0%"
+
+
+def test_priority_has_a_column_only_where_somebody_has_one():
+    """Most fleets have one level: it needs no room."""
+    low, high = pb.Endpoint(service="a", id="a1"), pb.Endpoint(service="a", id="a2", priority=3)
+    assert "PRIORITY" not in [c.header for c in tables.endpoints([low]).columns]
+    columns = {c.header: list(c.cells) for c in tables.endpoints([low, high]).columns}
+    assert columns["PRIORITY"] == ["0", "3"]

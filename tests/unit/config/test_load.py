@@ -20,7 +20,7 @@ services:
     policy: {performance: -1, cost: .nan}
     endpoints:
       - {id: a1, address: nowhere, port: 99999}
-      - {id: a1, address: 127.0.0.1, port: 1}
+      - {id: a1, address: 127.0.0.1, port: 1, priority: 128}
 appliances:
   - {name: nat, service: natt, port: 8443, upstream: [{address: 127.0.0.1, port: 9101}]}
 pools:
@@ -37,7 +37,8 @@ services:
     objective: utilisation
     policy: {performance: 1.0, cost: 0.2, proximity: 0.1}
     endpoints:
-      - {id: a1, address: 127.0.0.1, port: 9001, locality: {region: r1, zone: z1}, cost: 1.5, dns_name: a1.mesh.test}
+      - {id: a1, address: 127.0.0.1, port: 9001, locality: {region: r1, zone: z1}, cost: 1.5, priority: 2,
+         dns_name: a1.mesh.test}
   - {name: nat, virtual_network: [vn-a, vn-b], listen_port: 15002}
 appliances:
   - {name: nat, service: nat, port: 8443, upstream: [{address: 127.0.0.1, port: 9101}]}
@@ -78,6 +79,7 @@ def test_every_fault_is_told_at_once_with_its_line(write):
         "line 3: services[0].name: service name 'che/ckout' is not allowed",
         "line 4: services[0].listen_prt: unknown key 'listen_prt'; did you mean 'listen_port'?",
         "line 6: services[0].policy.cost: must be from 0 to 1000",
+        "line 9: services[0].endpoints[1].priority",
         "line 6: services[0].policy.performance: must be from 0.001 to 1000",
         "line 8: services[0].endpoints[0].address: must be an IP address",
         "line 8: services[0].endpoints[0].port",
@@ -159,6 +161,7 @@ def test_settings_become_facts(write):
     assert checkout.policy.objective is Objective.UTILISATION
     assert checkout.policy.preference.cost == 0.2
     assert checkout.endpoints[0].locality.zone == "z1"
+    assert checkout.endpoints[0].priority == 2
     nat = facts.services(settings)[ServiceName("nat")]
     assert nat.virtual_networks == ("vn-a", "vn-b")
     assert nat.policy == Policy()  # what the file leaves out is what the policy itself takes

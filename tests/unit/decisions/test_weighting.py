@@ -1,5 +1,7 @@
 """Laws of the whole control law: what moves weights, what does not, and what is remembered."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -391,3 +393,60 @@ def test_stricter_guardrails_hold():
 def test_median_is_the_middle_quantile():
     """The index that the law reads as the median is the median's."""
     assert QUANTILES[MEDIAN] == 0.5
+
+
+def leveled(*priorities: int, **policy):
+    """A service whose endpoints have those priorities."""
+    plain = service(len(priorities), **policy)
+    return replace(
+        plain, endpoints=tuple(replace(e, priority=p) for e, p in zip(plain.endpoints, priorities, strict=True))
+    )
+
+
+def test_each_level_shares_its_own_load():
+    """Weights of a level are what it would get alone (its load is smoothed otherwise, hence 2 %), and a standby level without traffic stays equal."""
+    alone = loop(np.repeat([50.0, 200.0], 3), load=500.0)
+    both = loop(np.repeat([50.0, 200.0, 100.0], [3, 3, 2]), asked=leveled(*[0] * 6, *[4] * 2))
+    for _ in range(10):
+        rate = 500 * alone.weights / alone.weights.sum()
+        rate, latency_ms = np.minimum(rate, 0.99 * alone.kappa(0)), 20.0
+        alone.decide(sighting(alone.now_s, rate, latency_ms, kappa=alone.kappa(0)))
+        kappa = np.append(alone.kappa(0), [np.nan, np.nan])
+        both.decide(sighting(both.now_s, np.append(rate, [0, 0]), latency_ms, kappa=kappa))
+        alone.now_s = both.now_s = alone.now_s + 1
+    assert alone.weights[0] < alone.weights[5]
+    assert both.weights[:6] == pytest.approx(alone.weights, rel=0.02)
+    assert both.weights[6:].tolist() == [1000, 1000]
+    assert (both.tables[-1].scores.first == (np.arange(8) < 6)).all()
+
+
+def test_a_level_that_fails_is_excluded_where_the_next_can_take_its_load():
+    """All of level 0 failing is no panic while level 1 is well; alone it would be."""
+    limits = Thresholds(max_error_rate=0.2)
+    failing = np.array([0.9, 0.9, 0.9, 0.0])
+    for asked, excluded in ((leveled(0, 0, 0, 1, thresholds=limits), 3), (leveled(0, 0, 0, 0, thresholds=limits), 0)):
+        run = loop(np.full(4, 100.0), asked=asked)
+        for _ in range(5):
+            table = run.decide(sighting(run.now_s, np.full(4, 40.0), 20.0, failing))
+            run.now_s += 1
+        assert (table.weights == 0).sum() == excluded
+        assert table.scores.first.tolist() == ([False] * 3 + [True] if excluded else [True] * 4)
+
+
+def test_half_a_level_and_half_the_next_is_panic_enough():
+    """One of four of level 0 and none of level 1 pass: 35 % of the load could be taken, so that all are used."""
+    limits = Thresholds(max_error_rate=0.2)
+    run = loop(np.full(6, 100.0), asked=leveled(0, 0, 0, 0, 1, 1, thresholds=limits))
+    for _ in range(5):
+        table = run.decide(sighting(run.now_s, np.full(6, 40.0), 20.0, np.array([0.0, 0.9, 0.9, 0.9, 0.9, 0.9])))
+        run.now_s += 1
+    assert (table.weights > 0).all()
+
+
+def test_a_pinned_share_is_of_its_level():
+    """Half of level 1 for one endpoint moves nothing in level 0."""
+    run = loop(np.full(4, 100.0), asked=leveled(0, 0, 1, 1), load=200.0)
+    run.pins = (pin("e2", share=0.5), pin("e0", share=0.8))
+    weights = run.run(5).weights
+    assert weights[2] == weights[3]
+    assert weights[0] == pytest.approx(4 * weights[1], rel=0.01)

@@ -141,7 +141,7 @@ class Locality(_message.Message):
     def __init__(self, region: _Optional[str] = ..., zone: _Optional[str] = ...) -> None: ...
 
 class Endpoint(_message.Message):
-    __slots__ = ("service", "id", "address", "port", "locality", "cost", "dns_name", "source", "subnet_id", "draining", "weight", "share", "score", "confidence", "load", "pin", "reason", "shadow_weight", "shadow_share")
+    __slots__ = ("service", "id", "address", "port", "locality", "cost", "dns_name", "source", "subnet_id", "draining", "weight", "share", "score", "confidence", "load", "pin", "reason", "shadow_weight", "shadow_share", "priority")
     SERVICE_FIELD_NUMBER: _ClassVar[int]
     ID_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
@@ -161,6 +161,7 @@ class Endpoint(_message.Message):
     REASON_FIELD_NUMBER: _ClassVar[int]
     SHADOW_WEIGHT_FIELD_NUMBER: _ClassVar[int]
     SHADOW_SHARE_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
     service: str
     id: str
     address: str
@@ -180,7 +181,8 @@ class Endpoint(_message.Message):
     reason: str
     shadow_weight: int
     shadow_share: float
-    def __init__(self, service: _Optional[str] = ..., id: _Optional[str] = ..., address: _Optional[str] = ..., port: _Optional[int] = ..., locality: _Optional[_Union[Locality, _Mapping]] = ..., cost: _Optional[float] = ..., dns_name: _Optional[str] = ..., source: _Optional[str] = ..., subnet_id: _Optional[str] = ..., draining: _Optional[bool] = ..., weight: _Optional[int] = ..., share: _Optional[float] = ..., score: _Optional[float] = ..., confidence: _Optional[float] = ..., load: _Optional[_Union[Load, _Mapping]] = ..., pin: _Optional[_Union[Pin, _Mapping]] = ..., reason: _Optional[str] = ..., shadow_weight: _Optional[int] = ..., shadow_share: _Optional[float] = ...) -> None: ...
+    priority: int
+    def __init__(self, service: _Optional[str] = ..., id: _Optional[str] = ..., address: _Optional[str] = ..., port: _Optional[int] = ..., locality: _Optional[_Union[Locality, _Mapping]] = ..., cost: _Optional[float] = ..., dns_name: _Optional[str] = ..., source: _Optional[str] = ..., subnet_id: _Optional[str] = ..., draining: _Optional[bool] = ..., weight: _Optional[int] = ..., share: _Optional[float] = ..., score: _Optional[float] = ..., confidence: _Optional[float] = ..., load: _Optional[_Union[Load, _Mapping]] = ..., pin: _Optional[_Union[Pin, _Mapping]] = ..., reason: _Optional[str] = ..., shadow_weight: _Optional[int] = ..., shadow_share: _Optional[float] = ..., priority: _Optional[int] = ...) -> None: ...
 
 class Load(_message.Message):
     __slots__ = ("rps", "share", "latency_ms", "latency_p99_ms", "error_rate", "in_flight")
@@ -322,7 +324,7 @@ class Bounds(_message.Message):
     def __init__(self, lowest: _Optional[float] = ..., highest: _Optional[float] = ...) -> None: ...
 
 class RegisterEndpointRequest(_message.Message):
-    __slots__ = ("service", "id", "address", "port", "locality", "cost", "dns_name", "reason", "dry_run", "expected_generation")
+    __slots__ = ("service", "id", "address", "port", "locality", "cost", "dns_name", "priority", "reason", "dry_run", "expected_generation")
     SERVICE_FIELD_NUMBER: _ClassVar[int]
     ID_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
@@ -330,6 +332,7 @@ class RegisterEndpointRequest(_message.Message):
     LOCALITY_FIELD_NUMBER: _ClassVar[int]
     COST_FIELD_NUMBER: _ClassVar[int]
     DNS_NAME_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     DRY_RUN_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_GENERATION_FIELD_NUMBER: _ClassVar[int]
@@ -340,10 +343,11 @@ class RegisterEndpointRequest(_message.Message):
     locality: Locality
     cost: float
     dns_name: str
+    priority: int
     reason: str
     dry_run: bool
     expected_generation: int
-    def __init__(self, service: _Optional[str] = ..., id: _Optional[str] = ..., address: _Optional[str] = ..., port: _Optional[int] = ..., locality: _Optional[_Union[Locality, _Mapping]] = ..., cost: _Optional[float] = ..., dns_name: _Optional[str] = ..., reason: _Optional[str] = ..., dry_run: _Optional[bool] = ..., expected_generation: _Optional[int] = ...) -> None: ...
+    def __init__(self, service: _Optional[str] = ..., id: _Optional[str] = ..., address: _Optional[str] = ..., port: _Optional[int] = ..., locality: _Optional[_Union[Locality, _Mapping]] = ..., cost: _Optional[float] = ..., dns_name: _Optional[str] = ..., priority: _Optional[int] = ..., reason: _Optional[str] = ..., dry_run: _Optional[bool] = ..., expected_generation: _Optional[int] = ...) -> None: ...
 
 class DeregisterEndpointRequest(_message.Message):
     __slots__ = ("service", "endpoint", "reason", "dry_run", "expected_generation")
