@@ -267,7 +267,8 @@ async def edge(run_dir: Path, *, agent: bool = True, envoy: bool = True, **secti
         plane = await stack.enter_async_context(
             running(settings(run_dir, **configuration(run_dir, **sections)), lambda level: "info")
         )
-        transport = httpx.AsyncHTTPTransport(uds=f"{run_dir}/http")
+        brief = httpx.Limits(keepalive_expiry=2.0)  # before the server hangs up, which it does after 5 s
+        transport = httpx.AsyncHTTPTransport(uds=f"{run_dir}/http", limits=brief)
         http = await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://x", timeout=60))
         caller = Caller(callers)
         stack.callback(caller.close)
