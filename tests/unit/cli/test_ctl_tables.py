@@ -22,4 +22,4 @@ def test_priority_has_a_column_only_where_somebody_has_one():
     low, high = pb.Endpoint(service="a", id="a1"), pb.Endpoint(service="a", id="a2", priority=3)
     assert "PRIORITY" not in [c.header for c in tables.endpoints([low]).columns]
     columns = {c.header: list(c.cells) for c in tables.endpoints([low, high]).columns}
-    assert columns["PRIORITY"] == ["0", "3"]
+    assert [str(cell) for cell in columns["PRIORITY"]] == ["0", "3"]
