@@ -19,7 +19,7 @@ from typing import Final
 from rich.console import Console
 
 from tests.benchmarks.mesh.bars import Found
-from tests.benchmarks.mesh.keeping import RESULTS, keep, kept
+from tests.benchmarks.mesh.keeping import RESULTS, keep, kept, publish
 from tests.benchmarks.mesh.measure import measure
 from tests.benchmarks.mesh.page import bars_table, runs_table, write
 from tests.benchmarks.mesh.policies import PAIRED, POLICIES
@@ -120,6 +120,7 @@ def main(arguments: Sequence[str]) -> int:
     _console.print(table)
     if chosen.page or not arguments:
         write(figures, wanted)
+        publish(wanted, chosen.results)
     return int(missed)
 
 

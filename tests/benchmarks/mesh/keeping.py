@@ -19,6 +19,10 @@ from tests.benchmarks.mesh.stage import Run
 
 ROOT: Final = Path(__file__).parents[3]
 RESULTS: Final = ROOT / "build" / "bench" / "mesh"
+PUBLISHED: Final = ROOT / "docs" / "mesh" / "runs"
+"""Runs of policies that nothing of ours decides lie in the repository, so that no other machine need run them again."""
+_OURS_ALONE: Final = ("looked_s", "weights_per_s")
+"""Figures that say nothing where weights never move."""
 _WORLD: Final = ("tests/benchmarks/mesh/machines.py", "tests/benchmarks/mesh/caller.py")
 """What every run's figures depend on, beside the course of its scenario."""
 _DECISIONS: Final = (
@@ -67,11 +71,21 @@ def place(run: Run, results: Path = RESULTS) -> Path:
 
 def kept(run: Run, results: Path = RESULTS) -> Mapping[str, Any] | None:
     """Return a run's figures, None when there are none yet."""
-    path = place(run, results)
-    if not path.exists():
-        return None
-    figures: Mapping[str, Any] = json.loads(path.read_text())
-    return figures
+    for path in (place(run, results), place(run, PUBLISHED)):
+        if path.exists():
+            figures: Mapping[str, Any] = json.loads(path.read_text())
+            return figures
+    return None
+
+
+def publish(runs: Iterable[Run], results: Path = RESULTS, published: Path = PUBLISHED) -> None:
+    """Put what others need not run again where the repository has it."""
+    published.mkdir(parents=True, exist_ok=True)
+    for run in runs:
+        figures = kept(run, results) if POLICIES[run.policy].settings is None else None
+        if figures is not None and not figures["rejected"]:
+            told = {name: figure for name, figure in figures.items() if name not in _OURS_ALONE}
+            place(run, published).write_text(json.dumps(told) + "\n")
 
 
 def keep(run: Run, figures: Mapping[str, Any], results: Path = RESULTS) -> None:

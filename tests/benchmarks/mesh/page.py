@@ -36,7 +36,8 @@ _COLUMNS: Final[Mapping[str, tuple[str, str]]] = {
 }
 _INTRO: Final = """# Against Envoy's own policies, on real Envoys
 
-Written by `make bench-mesh` (about three hours; it goes on where it was stopped). What was run and how:
+Written by `make bench-mesh` (about three hours; it goes on where it was stopped, and figures of
+Envoy's own policies that stand in [runs](mesh/runs) are taken from there). What was run and how:
 
 - {envoys} Envoys 1.40 with unlike shares of the arrivals (4 : 1) call {machines} machines, each of {slots} slots behind one queue, whose service times are timers: no CPU is
   burnt for them. A request brings lognormal work (mean {work_ms} ms at speed 1, cv 0.53). Arrivals are Poisson, open loop, at {load:.0%} of what the machines can do.

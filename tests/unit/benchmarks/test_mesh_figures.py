@@ -1,10 +1,12 @@
 """The mesh benchmark's own arithmetic: arrivals, machines, figures and bars, where each answer is known."""
 
 import asyncio
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.benchmarks.mesh import keeping
 from tests.benchmarks.mesh.bars import bars
 from tests.benchmarks.mesh.figures import Watched, figures
 from tests.benchmarks.mesh.machines import Machine
@@ -121,3 +123,17 @@ def test_bars_are_medians_of_paired_ratios() -> None:
     assert (bar.value, bar.verdict) == (0.5, "pass")
     assert by_name["homogeneous", "p99"].verdict == "not run"
     assert by_name["heterogeneous", "per"].verdict == "pass"
+
+
+def test_runs_that_nothing_of_ours_decides_are_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Envoy's own policies, once run and not rejected, are found without the machine's own results; ours never are."""
+    monkeypatch.setattr(keeping, "PUBLISHED", tmp_path / "published")
+    here = tmp_path / "here"
+    runs = [Run("homogeneous", policy, 1) for policy in ("full_scan", "random", "forecast")]
+    for run, rejected in zip(runs, ("", "late", ""), strict=True):
+        keeping.keep(run, {"rejected": rejected, "p99_ms": 1.0, "weights_per_s": [[1.0]], "looked_s": [0.0]}, here)
+    keeping.publish(runs, here, tmp_path / "published")
+    found = [keeping.kept(run, tmp_path / "elsewhere") for run in runs]
+    assert [bool(figures) for figures in found] == [True, False, False]
+    assert found[0]["p99_ms"] == 1.0
+    assert "weights_per_s" not in found[0]
