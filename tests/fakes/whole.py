@@ -21,6 +21,7 @@ from xds_server.pb.sam.v1.sam_pb2_grpc import SubnetAllocationManagerStub
 from xds_server.plane import ControlPlane
 
 LARGE = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
+BRIEF = httpx.Limits(keepalive_expiry=2.0)  # before the server hangs up, which it does after 5 s
 
 
 @dataclass
@@ -80,7 +81,9 @@ async def whole(at: Path, **sections: object) -> AsyncIterator[Whole]:
     """Run the control plane in a directory while the block runs."""
     async with (
         running(settings(at, **sections), lambda level: "info") as plane,
-        httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(uds=f"{at}/http"), base_url="http://x") as http,
+        httpx.AsyncClient(
+            transport=httpx.AsyncHTTPTransport(uds=f"{at}/http", limits=BRIEF), base_url="http://x"
+        ) as http,
         grpc.aio.insecure_channel(f"unix:{at}/admin", options=LARGE) as channel,
         client_of(plane.ads.port) as xds,
     ):

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import httpx
 
 from tests.fakes.required import absent
-from tests.fakes.whole import settings
+from tests.fakes.whole import BRIEF, settings
 from xds_server.agent import enter
 from xds_server.app import running
 from xds_server.demo.envoys import envoy_path
@@ -267,8 +267,7 @@ async def edge(run_dir: Path, *, agent: bool = True, envoy: bool = True, **secti
         plane = await stack.enter_async_context(
             running(settings(run_dir, **configuration(run_dir, **sections)), lambda level: "info")
         )
-        brief = httpx.Limits(keepalive_expiry=2.0)  # before the server hangs up, which it does after 5 s
-        transport = httpx.AsyncHTTPTransport(uds=f"{run_dir}/http", limits=brief)
+        transport = httpx.AsyncHTTPTransport(uds=f"{run_dir}/http", limits=BRIEF)
         http = await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://x", timeout=60))
         caller = Caller(callers)
         stack.callback(caller.close)
