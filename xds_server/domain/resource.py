@@ -64,11 +64,13 @@ class Resource:
 class Change:
     """One change of a shelf: what each name it touched held before, and the change that came after it.
 
+    ``brings``: what each of them holds since, in their order; empty where one is no more, or where that is not known.
     Readers remember the last change they saw and follow ``next``: a change costs each of them what changed, however
     much they watch, and what everybody has seen is freed by itself.
     """
 
     before: Mapping[str, Resource | None]
+    brings: tuple[Resource, ...] = ()
     next: "Change | None" = None
 
 

@@ -23,6 +23,7 @@ from xds_server.servers.frames import Framer
 from xds_server.servers.groups import GroupWatch, TypeWatch, count_quarantined
 from xds_server.servers.node_status import Nodes, NodeStatus, count_out_of_sync
 from xds_server.servers.requests import Client, NameSets, RequestReader
+from xds_server.servers.rounds import Round
 from xds_server.servers.services import handlers
 from xds_server.servers.serving import Clocks
 from xds_server.servers.stream import Stream
@@ -62,6 +63,7 @@ class AdsServer:
         shared: bool = False,
     ) -> None:
         self.now = clocks.now
+        self.round = Round()
         self.limits = limits or Limits()
         self.observations: Watchable[int] = Watchable(0)
         self.attendance: Watchable[int] = Watchable(0)

@@ -1,7 +1,8 @@
 """Stream: one xDS client's gRPC stream: bytes in, session, bytes out.
 
 Two tasks: one reads requests, one writes what the session has to say. Level-triggered: whoever changes something only
-wakes the writer, so that a slow reader gets one latest state and nothing queues up.
+wakes the writer, so that a slow reader gets one latest state and nothing queues up. What a sleeping writer is to send
+is decided in a round with all others that were woken (``rounds``).
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from xds_server.servers.frames import Framer
 from xds_server.servers.groups import GroupWatch, TypeWatch
 from xds_server.servers.node_status import State, TypeStatus, state_of, status_of
 from xds_server.servers.requests import Client, RequestReader
+from xds_server.servers.rounds import Round
 from xds_server.xds.messages import Push, Refused
 from xds_server.xds.session import Answer, Session
 from xds_server.xds.subscription import Subscription
@@ -27,6 +29,7 @@ class House(Protocol):
     """What a stream needs of its server."""
 
     now: Callable[[], float]
+    round: Round
 
     async def admit(self, client: Client, node: Any, stream: "Stream") -> GroupWatch:
         """Return the group of a client; raises Refused."""
@@ -64,8 +67,8 @@ class Stream:
     """
 
     __slots__ = (
-        "__weakref__", "_asleep", "_changed", "_context", "_delta", "_framer", "_house", "_reader",
-        "_session", "_task", "_watch", "end", "group", "node_id", "user_agent", "writing_since",
+        "__weakref__", "_asleep", "_context", "_delta", "_framer", "_house", "_reader", "_session",
+        "_task", "_watch", "_woken", "end", "group", "node_id", "user_agent", "writing_since",
     )  # fmt: skip
 
     def __init__(self, house: House, reader: RequestReader, context: Any, *, delta: bool) -> None:
@@ -73,8 +76,8 @@ class Stream:
         self._reader = reader
         self._context = context
         self._delta = delta
-        self._changed = False
-        self._asleep: asyncio.Future[None] | None = None  # what the writer waits for; an Event costs 1 KB a stream
+        self._woken = False
+        self._asleep: asyncio.Future[list[Push]] | None = None  # what the writer waits for: something to send
         self._session: Session | None = None
         self._watch: GroupWatch | None = None
         self._framer: Framer | None = None
@@ -85,9 +88,19 @@ class Stream:
 
     def wake(self) -> None:
         """Look again soon."""
-        self._changed = True
-        if self._asleep is not None and not self._asleep.done():
-            self._asleep.set_result(None)
+        if not self._woken:
+            self._woken = True
+            if self._asleep is not None:
+                self._house.round.join(self)
+
+    def rise(self) -> None:
+        """Decide what to send, and let the writer send it, if it still sleeps."""
+        if self._asleep is None or self._asleep.done():
+            return
+        try:
+            self._asleep.set_result(self._decided())
+        except Exception as error:  # noqa: BLE001 - the writer's to tell, not the round's
+            self._asleep.set_exception(error)
 
     def stop(self, reason: Refused) -> None:
         """End soon, for this reason."""
@@ -194,25 +207,37 @@ class Stream:
     async def _write(self) -> None:
         try:
             while self.end is None:
-                self._changed = False
-                if self._session is not None:
-                    await self._send_all(self._session)
-                await self._wait()
+                for push in await self._pushes():
+                    await self._send(push)
+                self._note_arrivals()
         except (grpc.aio.UsageError, grpc.aio.InternalError) as error:
             self.stop(Refused("OK", f"the client is gone: {error}"))
 
-    async def _send_all(self, session: Session) -> None:
-        now = self._house.now()
-        pushes = session.pushes(now)
+    async def _pushes(self) -> list[Push]:
+        """Wait until something changed, or the session wants to be asked again; return what there is to send."""
+        if self._woken:
+            return self._decided()
+        loop = asyncio.get_running_loop()
+        at = self._session.wake_at if self._session is not None else _FOREVER
+        timer = None if at == _FOREVER else loop.call_later(max(0.0, at - self._house.now()), self.wake)
+        self._asleep = loop.create_future()
+        try:
+            return await self._asleep
+        finally:
+            self._asleep = None
+            if timer is not None:
+                timer.cancel()
+
+    def _decided(self) -> list[Push]:
+        self._woken = False
+        session = self._session
+        if session is None or self.end is not None:
+            return []
+        pushes = session.pushes(self._house.now())
         if session.timeouts:
             metrics.ORDER_TIMEOUTS.inc(session.timeouts)
             session.timeouts = 0
-        for push in pushes:
-            await self._send(push, now)
-        assert self._watch is not None
-        for watch in self._watch.types.values():
-            if watch.behind:
-                self._note_arrival(watch)
+        return pushes
 
     def endpoints_again(self, names: Iterable[str]) -> None:
         """Send load assignments again, if this stream hears them: their clusters changed on another stream."""
@@ -220,28 +245,18 @@ class Stream:
             self._session.endpoints_again(names)
             self.wake()
 
-    async def _send(self, push: Push, now: float) -> None:
+    async def _send(self, push: Push) -> None:
         assert self._framer is not None
         data = self._framer.join(push)
-        self.writing_since = now
+        self.writing_since = self._house.now()
         await self._context.write(data)
         self.writing_since = _FOREVER
         self._house.sent(self, push, len(data))
 
-    async def _wait(self) -> None:
-        """Wait until something changed, or the session wants to be asked again."""
-        if self._changed:
-            return
-        loop = asyncio.get_running_loop()
-        at = self._session.wake_at if self._session is not None else _FOREVER
-        timer = None if at == _FOREVER else loop.call_later(max(0.0, at - self._house.now()), self.wake)
-        self._asleep = loop.create_future()
-        try:
-            await self._asleep
-        finally:
-            self._asleep = None
-            if timer is not None:
-                timer.cancel()
+    def _note_arrivals(self) -> None:
+        for watch in self._watch.types.values() if self._watch is not None else ():
+            if watch.behind:
+                self._note_arrival(watch)
 
     def _note_arrival(self, watch: TypeWatch) -> None:
         sub = self.subscription(watch.shelf.type)

@@ -68,7 +68,8 @@ class TypeShelf:
             return False
         self._all = None
         self.version = version or f"{self._sum:016x}"
-        self.last.next = self.last = Change(before)
+        brought = tuple(resource for name in before if (resource := wanted[name]) is not None)
+        self.last.next = self.last = Change(before, brought if len(brought) == len(before) else ())
         return True
 
     def _put(self, name: str, old: Resource | None, new: Resource | None) -> None:

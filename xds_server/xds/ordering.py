@@ -25,6 +25,8 @@ _USERS: Final[Mapping[str, tuple[ResourceType, ...]]] = {
     ECDS.url: (LDS,),
 }
 """Type -> the types whose resources name it."""
+NAME_OTHERS: Final = frozenset(user.url for users in _USERS.values() for user in users)
+"""Types whose resources name others: what a client holds of these decides what must wait."""
 
 
 def offered(sub: Subscription, quarantine: Quarantine, name: str, trial: str | None = None) -> Resource | None:

@@ -6,8 +6,16 @@ holds it. Every other response holds what changed.
 
 from dataclasses import dataclass, field
 
-from xds_server.domain.resource import Resource
-from xds_server.xds.ordering import Look, Subscriptions, addition_waits, offered, removal_waits, what_it_holds
+from xds_server.domain.resource import EDS, Change, Resource
+from xds_server.xds.ordering import (
+    NAME_OTHERS,
+    Look,
+    Subscriptions,
+    addition_waits,
+    offered,
+    removal_waits,
+    what_it_holds,
+)
 from xds_server.xds.quarantine import Quarantine
 from xds_server.xds.subscription import NEVER, Held, Subscription, same
 
@@ -26,6 +34,10 @@ class Plan:
 
     def __bool__(self) -> bool:
         return bool(self.sends or self.gone)
+
+    def assignments(self) -> tuple[str, ...]:
+        """Return the load assignments that the clusters to be sent name."""
+        return tuple(name for r in self.sends.values() for url, name in r.references if url == EDS.url)
 
 
 @dataclass(slots=True)
@@ -85,6 +97,21 @@ class Planner:
         else:
             plan.gone.append(name)
         return False
+
+
+def in_step(sub: Subscription, quarantine: Quarantine) -> Change | None:
+    """Return the change that came since, if it is all that the client lacks: then it is what every plan comes to.
+
+    Not where it takes away or names others (order may hold it back), nor where a SotW response must be complete.
+    """
+    change = sub.seen.next
+    if change is None or change.next is not None or not change.brings or not sub.shelf.ready:
+        return None
+    if sub.debts or sub.flights or sub.due or sub.trials or sub.refused or quarantine.bad:
+        return None
+    if sub.type.complete or sub.type.url in NAME_OTHERS or not sub.wish.wants_all(change.before):
+        return None
+    return change
 
 
 def pay(sub: Subscription, plan: Plan) -> dict[str, Held]:

@@ -9,16 +9,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from xds_server.domain.limits import Limits
-from xds_server.domain.resource import CDS, EDS, LDS, RDS, TYPES, Resource, ResourceType, Shelf
+from xds_server.domain.resource import CDS, EDS, LDS, RDS, TYPES, Change, Resource, ResourceType, Shelf
 from xds_server.xds import rejection
 from xds_server.xds.messages import DeltaRequest, Heard, Push, Refused, Request, SotwRequest
-from xds_server.xds.ordering import sorted_by_rank
-from xds_server.xds.plan import Plan, Planner, full_set, pay
+from xds_server.xds.ordering import NAME_OTHERS, sorted_by_rank
+from xds_server.xds.plan import Plan, Planner, full_set, in_step, pay
 from xds_server.xds.quarantine import Quarantine
 from xds_server.xds.subscription import NEVER, Flight, Subscription
 
 _HOLDABLE: Final = frozenset({CDS.url, LDS.url})  # Envoy withholds their ACK while anything warms
-_MOST_FLIGHTS: Final = 8
 _FOREVER: Final = float("inf")
 
 
@@ -144,7 +143,7 @@ class Session:
         """Return what to send now, in order; ``wake_at`` then says when to ask again."""
         self.wake_at = _FOREVER
         for sub in self._ordered:
-            if sub.seen.next is not None:
+            if sub.seen.next is not None and sub.type.url in NAME_OTHERS:
                 sub.look()
         made = []
         for sub in self._ordered:
@@ -154,6 +153,11 @@ class Session:
         return made
 
     def _push(self, sub: Subscription, now: float) -> Push | None:
+        if sub.seen.next is not None:
+            change = in_step(sub, self._look(sub.type)[1])
+            if change is not None and self._opens_at(sub, now) <= now:
+                return self._stride(sub, change, now)
+            sub.look()
         if not sub.shelf.ready:
             return None
         if not (sub.debts or sub.due or sub.trials):
@@ -163,6 +167,15 @@ class Session:
             self.wake_at = min(self.wake_at, opens)
             return None
         return self._compose(sub, now) or (self._heartbeat(sub, now) if sub.shelf.ttls else None)
+
+    def _stride(self, sub: Subscription, change: Change, now: float) -> Push:
+        """Send a change as it is: what planning would come to, at a third of its cost."""
+        sub.seen = change
+        sub.urgent = sub.fresh = False
+        push = Push(sub.type, self._nonce(), sub.shelf.version, change.brings)
+        self._launch(sub, now, push)
+        sub.depart(Flight(push.nonce, push.version, now, change.brings, change.before))
+        return push
 
     def _opens_at(self, sub: Subscription, now: float) -> float:
         """Return when the next push of a type may go out: law 4 and the debounce."""
@@ -226,16 +239,14 @@ class Session:
             if resources is None:  # cannot be: names whose content is unknown were paid or made us wait
                 raise AssertionError(f"{sub.type.short}: a full response with an unknown name")
         assert resources is not None
-        again = () if sub.fresh or sub.type.url != CDS.url else _assignments_of(plan)
+        again = () if sub.fresh or sub.type.url != CDS.url else plan.assignments()
         heard_elsewhere = () if EDS.url in self.subs else again
         if trial is None:
             sub.due = sub.urgent = sub.fresh = False
         version, gone = sub.shelf.version, tuple(plan.gone)
         push = Push(sub.type, self._nonce(), version, resources, gone, endpoints=heard_elsewhere)
         self._launch(sub, now, push)
-        sub.flights.append(Flight(push.nonce, push.version, now, resources, before, trial))
-        if len(sub.flights) > _MOST_FLIGHTS:
-            self._merge_oldest(sub.flights)
+        sub.depart(Flight(push.nonce, push.version, now, resources, before, trial))
         self.endpoints_again(again)
         return push
 
@@ -249,18 +260,12 @@ class Session:
         self._count += 1
         return str(self._count)
 
-    @staticmethod
-    def _merge_oldest(flights: list[Flight]) -> None:
-        oldest, second = flights.pop(0), flights[0]
-        newer = {resource.name for resource in second.resources}
-        second.resources = (*(r for r in oldest.resources if r.name not in newer), *second.resources)
-        second.before = {**second.before, **oldest.before}
-
     def endpoints_again(self, names: Iterable[str]) -> None:
         """A changed cluster warms until its load assignment comes again, though that is the same (docs/envoy.md §3)."""
         endpoints = self.subs.get(EDS.url)
         if endpoints is None:
             return
+        endpoints.look()
         for name in names:
             if name not in endpoints.debts and endpoints.wish.wants(name) and endpoints.shelf.get(name) is not None:
                 endpoints.debts[name] = NEVER
@@ -281,7 +286,7 @@ class Session:
         push = self._renewal(sub, mortal)
         if push is not None:
             self._launch(sub, now, push)
-            sub.flights.append(Flight(push.nonce, push.version, now, (), {}))
+            sub.depart(Flight(push.nonce, push.version, now, (), {}))
         return push
 
     def _renewal(self, sub: Subscription, mortal: tuple[Resource, ...]) -> Push | None:
@@ -293,7 +298,3 @@ class Session:
             return Push(sub.type, self._nonce(), version, heartbeats=mortal)
         everything = full_set(sub)
         return None if everything is None else Push(sub.type, self._nonce(), version, everything)
-
-
-def _assignments_of(plan: Plan) -> tuple[str, ...]:
-    return tuple(name for r in plan.sends.values() for url, name in r.references if url == EDS.url)

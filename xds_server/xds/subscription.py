@@ -16,6 +16,9 @@ from xds_server.xds.wish import Wish
 NEVER: Final = Resource("", "", "", b"")
 """What a client holds of a name it has just asked for: nobody knows, so that it must be told."""
 
+MOST_FLIGHTS: Final = 8
+"""Unanswered pushes that are remembered one by one."""
+
 Held = Resource | None
 """What a client holds of a name: a resource (perhaps only its version is known), nothing (None), or NEVER."""
 
@@ -37,7 +40,7 @@ class Flight:
     version: str
     at: float
     resources: tuple[Resource, ...]
-    before: dict[str, Held]
+    before: Mapping[str, Held]
     trial: str | None = None
 
 
@@ -125,6 +128,15 @@ class Subscription:
         """Clear the error once nothing that was rejected is still wanted."""
         if not (self.refused or self.trials):
             self.error = ""
+
+    def depart(self, flight: Flight) -> None:
+        """Note a push that was sent; of many unanswered ones the oldest become one."""
+        self.flights.append(flight)
+        if len(self.flights) > MOST_FLIGHTS:
+            oldest, second = self.flights.pop(0), self.flights[0]
+            newer = {resource.name for resource in second.resources}
+            second.resources = (*(r for r in oldest.resources if r.name not in newer), *second.resources)
+            second.before = {**second.before, **oldest.before}
 
     def settle(self, nonce: str) -> list[Flight]:
         """Take out the flight of that nonce and every earlier one; none if the nonce is not awaited."""

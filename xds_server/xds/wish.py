@@ -4,6 +4,7 @@ The rules are those of the xDS protocol page, "How the client specifies what res
 From Resources". Knows names only: not whether they exist, nor what was sent.
 """
 
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from typing import Final
 
@@ -32,6 +33,10 @@ class Wish:
     def wants(self, name: str) -> bool:
         """Return whether a resource of that name belongs to the wish."""
         return self.wildcard or name in self.names
+
+    def wants_all(self, names: Mapping[str, object]) -> bool:
+        """Return whether the resources of all these names belong to the wish."""
+        return self.wildcard or self.names >= names.keys()
 
     @property
     def empty(self) -> bool:
