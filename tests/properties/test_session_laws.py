@@ -1,7 +1,8 @@
 """Laws of sessions: after quiet a client holds exactly what it asked for; never two unanswered pushes of a type.
 
 A model client speaks either dialect against the pure session: it subscribes, gives up, accepts, rejects, reconnects,
-while the world changes. Everything that happened is checked after every step; what must come true, at quiet.
+while the world changes. Everything that happened is checked after every step; what must come true, at quiet. Beside the
+session runs one that plans every change; it must say the same.
 """
 
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from xds_server.state.cache import GroupCache, TypeShelf
 from xds_server.xds.messages import DeltaRequest, Push, SotwRequest
 from xds_server.xds.quarantine import Quarantine
 from xds_server.xds.session import Session
+from xds_server.xds.subscription import Subscription
 
 NAMES = ("a", "b", "c", "d")
 KINDS = (CDS, EDS, LDS, RDS)
@@ -39,18 +41,28 @@ class Topic:
         return self.wildcard or name in self.names
 
 
+class Planning(Session):
+    """A session that plans every change, be the client in step or not."""
+
+    def _push(self, sub: Subscription, now: float) -> Push | None:
+        sub.look()
+        return super()._push(sub, now)
+
+
 class World(RuleBasedStateMachine):
     """One group, one well-behaved client that rejects bad versions, in one dialect."""
 
     delta = False
 
-    @initialize(ready=st.booleans())
-    def begin(self, ready: bool) -> None:
+    @initialize(ready=st.booleans(), debounced=st.booleans())
+    def begin(self, ready: bool, debounced: bool) -> None:
         self.now = 0.0
+        self.limits = Limits() if debounced else Limits(debounce_s=0.0)
         self.count = 0
         self.cache = GroupCache()
         self.picture = self.cache.picture("g")
         self.quarantines: dict[str, Quarantine] = {}
+        self.twins_quarantines: dict[str, Quarantine] = {}
         self.rejected: dict[tuple[str, str, str], int] = {}
         self.topics: dict[str, Topic] = {}
         if ready:
@@ -59,11 +71,16 @@ class World(RuleBasedStateMachine):
 
     def connect(self) -> None:
         self.count += 1
-        self.session = Session(self.look, Limits(), session_id=self.count, delta=self.delta)
+        self.session = Session(self.look, self.limits, session_id=self.count, delta=self.delta)
+        self.twin = Planning(self.look_of_twin, self.limits, session_id=self.count, delta=self.delta)
 
     def look(self, kind: ResourceType) -> tuple[TypeShelf, Quarantine]:
         shelf = self.picture.shelf(kind)
         return shelf, self.quarantines.setdefault(kind.url, Quarantine(shelf))
+
+    def look_of_twin(self, kind: ResourceType) -> tuple[TypeShelf, Quarantine]:
+        shelf = self.picture.shelf(kind)
+        return shelf, self.twins_quarantines.setdefault(kind.url, Quarantine(shelf))
 
     # ---- the world
 
@@ -74,6 +91,13 @@ class World(RuleBasedStateMachine):
         refers = {CDS: EDS, LDS: RDS, RDS: CDS}.get(kind)
         references = ((refers.url, name if kind is CDS else refer),) if refers else ()
         self.cache.update("g", [Resource(kind.url, name, version, version.encode(), references)])
+
+    @rule(puts=st.lists(st.tuples(kinds, st.sampled_from(NAMES), st.booleans()), min_size=2, max_size=3))
+    def rush(self, puts: list[tuple[ResourceType, str, bool]]) -> None:
+        """Change much while the stream is busy writing: the session looks when all is over."""
+        for kind, name, bad in puts:
+            self.put(kind, name, bad, name)
+            self.now += 0.5
 
     @rule(kind=kinds, some=names)
     def remove(self, kind: ResourceType, some: frozenset[str]) -> None:
@@ -152,6 +176,7 @@ class World(RuleBasedStateMachine):
     @rule(remember=st.booleans())
     def reconnect(self, remember: bool) -> None:
         self.session.leave()
+        self.twin.leave()
         self.connect()
         for kind in KINDS:
             topic = self.topics.get(kind.url)
@@ -171,11 +196,13 @@ class World(RuleBasedStateMachine):
     # ---- the laws
 
     def say(self, request: DeltaRequest | SotwRequest) -> None:
-        self.session.receive(request, self.now)
+        assert self.session.receive(request, self.now) == self.twin.receive(request, self.now)
         self.listen()
 
     def listen(self) -> int:
         pushes = self.session.pushes(self.now)
+        assert pushes == self.twin.pushes(self.now), "what is sent in step is what planning would have sent"
+        assert self.session.wake_at == self.twin.wake_at
         for push in pushes:
             topic = self.topics[push.type.url]
             assert push.type in {CDS, LDS} or not topic.unanswered, "two unanswered pushes of a type"

@@ -2,7 +2,7 @@
 
 from tests.fakes.xds_world import Group, made
 from xds_server.domain.resource import CDS, EDS, RDS, Resource, ResourceType
-from xds_server.xds.plan import Plan, Planner, full_set, pay
+from xds_server.xds.plan import Plan, Planner, full_set, in_step, pay
 from xds_server.xds.subscription import NEVER, Subscription
 
 
@@ -32,6 +32,47 @@ def test_what_changed_is_sent_and_what_is_the_same_is_not() -> None:
     plan = planned(group, sub)
     assert {name: r.version for name, r in plan.sends.items()} == {"b": "2"}
     assert list(sub.debts) == ["b"]
+
+
+def test_a_client_in_step_lacks_the_newest_change_alone() -> None:
+    """It is what every plan comes to; not after two changes, a removal, a debt, a rejection, nor where order counts."""
+    group = Group(made(EDS, "a"), made(CDS, "a"))
+    sub, clusters = wildcard(group, EDS), wildcard(group, CDS)
+    quarantine = group.look(EDS)[1]
+    assert in_step(sub, quarantine) is None
+    newer = made(EDS, "a", "2")
+    group.put(newer, made(CDS, "a", "2"))
+    change = in_step(sub, quarantine)
+    assert change is not None
+    assert change.brings == (newer,)
+    assert in_step(clusters, group.look(CDS)[1]) is None
+    sub.debts = {"b": NEVER}
+    assert in_step(sub, quarantine) is None
+    sub.debts, sub.refused = {}, {"a": ("2",)}
+    assert in_step(sub, quarantine) is None
+    sub.refused = {}
+    quarantine.accuse(newer, "no", 1, guilty=True, now=0.0)
+    assert in_step(sub, quarantine) is None
+    quarantine.bad.clear()
+    group.put(made(EDS, "a", "3"))
+    assert in_step(sub, quarantine) is None
+    sub.look()
+    group.remove(EDS, "a")
+    assert in_step(sub, quarantine) is None
+
+
+def test_who_wants_less_than_a_change_brings_is_not_in_step() -> None:
+    """A change of two names is not the push of a client that wants one of them."""
+    group = Group(made(EDS, "a"), made(EDS, "b"))
+    sub = Subscription(group.look(EDS)[0], 0.0)
+    sub.wish.say(frozenset({"a"}))
+    sub.due = False
+    group.put(made(EDS, "a", "2"))
+    assert in_step(sub, group.look(EDS)[1]) is not None
+    sub.look()
+    sub.debts = {}
+    group.put(made(EDS, "a", "3"), made(EDS, "b", "3"))
+    assert in_step(sub, group.look(EDS)[1]) is None
 
 
 def test_what_is_no_more_is_told_where_the_dialect_can() -> None:

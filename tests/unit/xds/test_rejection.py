@@ -46,6 +46,20 @@ def test_the_one_that_was_named_is_guilty() -> None:
     assert client.sub.error == "malformed endpoint in 'bad-one' at line 3"
 
 
+def test_what_was_rejected_is_not_held_when_the_next_is_rejected_too() -> None:
+    """Two pushes are under way and both are rejected: the client holds neither, so that the first is not sent again."""
+    older, newer = made(EDS, "a"), made(EDS, "a", "2")
+    client = Client(older)
+    client.group.put(newer)
+    client.sub.look()
+    client.sub.debts = {}
+    client.sub.flights = [Flight("2", "v2", 1.0, (newer,), {"a": older})]
+    assert client.rejects("'a' is bad") == ("a",)
+    assert client.sub.debts == {}, "the push that is under way settles it"
+    rejection.rejected(client.sub, client.quarantine, client.sub.settle("2"), "'a' is bad", session=1, now=4.0)
+    assert client.sub.debts == {"a": None}
+
+
 def test_one_alone_is_guilty_without_words() -> None:
     """A single suspect needs no name."""
     client = Client(made(EDS, "a"))
