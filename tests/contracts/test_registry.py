@@ -162,6 +162,21 @@ async def test_etcd_away_and_back(etcd: EtcdServer):
     await registry.close()
 
 
+@pytest.mark.etcd
+async def test_etcd_last_ones_released_while_it_was_away(etcd: EtcdServer):
+    """What a service's last endpoints were is not forgotten with them: back again, etcd names nobody."""
+    registry = Etcd(etcd.url)
+    await registry.keep(BOTH)
+    await etcd.kill()
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            await registry.keep({})
+    await etcd.start()
+    assert await _kept_at_last(registry, {}) == {}
+    assert await in_etcd(etcd.url) == {}
+    await registry.close()
+
+
 async def _kept_at_last(registry: Registry, wanted: Mapping[EndpointKey, Registration]) -> Mapping[EndpointKey, str]:
     """Ask as a controller does, until the channel has noticed that the server is back."""
     async with asyncio.timeout(30):
