@@ -1,6 +1,7 @@
 """The exam of the registry port: sat by a real etcd, by a recorded Consul and by the fake; and what only one can fail."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -98,6 +99,18 @@ async def test_etcd_many_at_once(etcd: EtcdServer):
     registry = Etcd(etcd.url)
     assert await registry.keep({key: registration(key) for key in keys}) == {}
     assert len(await in_etcd(etcd.url)) == 300
+    await registry.close()
+
+
+@pytest.mark.etcd
+async def test_etcd_levels_are_priorities_of_coredns(etcd: EtcdServer):
+    """Lower goes first; the first level is not 0, which CoreDNS takes for its default of 10."""
+    registry = Etcd(etcd.url)
+    await registry.keep({A1: BOTH[A1], A2: replace(BOTH[A2], level=1)})
+    where = httpx.URL(etcd.url)
+    async with aetcd.Client(where.host, where.port) as client:
+        found = [json.loads(kv.value) for kv in await client.get_prefix(b"/skydns/")]
+    assert [told["priority"] for told in found] == [10, 11]
     await registry.close()
 
 

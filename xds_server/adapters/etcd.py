@@ -22,6 +22,7 @@ from xds_server.ports import Registry, Unavailable
 _TIMEOUT_S: Final = 3
 _AGAIN_MS: Final = 1000
 """Between two attempts to connect. Left to itself gRPC would pause for up to two minutes, long after etcd is back."""
+_FIRST: Final = 10  # the priority of level 0: CoreDNS takes 0 for none given, which is 10 to it
 _BATCH: Final = 60  # etcd takes 128 operations in a transaction
 _CHANNEL: Final = {"grpc.initial_reconnect_backoff_ms": _AGAIN_MS, "grpc.max_reconnect_backoff_ms": _AGAIN_MS}
 
@@ -108,6 +109,7 @@ class Etcd:
 
     def _value(self, r: Registration) -> bytes:
         told = {"host": r.address, "port": r.port, "weight": r.weight, "ttl": r.ttl_s, "owner": self._owner}
+        told["priority"] = _FIRST + r.level
         return json.dumps(told, sort_keys=True).encode()
 
     def _is_ours(self, value: bytes) -> bool:
