@@ -2,24 +2,25 @@
 
 The real control plane, agent, kernel and Envoy in a network namespace, the caller in another. Needs root.
 
-python -m tests.benchmarks.bench_edge [--json FILE]
+python -m tests.benchmarks.bench_edge [--subnets 60] [--json FILE]
 """
 
 import argparse
 import asyncio
 import json
 import logging
-import statistics
+import os
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
 import structlog
 
 from tests.network.edge import Edge, edge
 
-SUBNETS = 20
+SUBNETS = 60
 BAR_MS = 250.0
 """Request to first byte, p50, at most."""
 
@@ -48,36 +49,43 @@ async def gone(world: Edge, subnet: str) -> float:
     return 1000 * (time.perf_counter() - started)
 
 
-async def measure(at: Path) -> dict[str, float]:
-    """Measure SUBNETS lives, one after the other, after one that warms up."""
+async def measure(at: Path, subnets: int) -> dict[str, list[float]]:
+    """Measure so many lives, after one that warms up: all are born one after the other, then released likewise."""
     async with edge(at) as world:
         await world.request()
-        lives = [(took, await gone(world, subnet)) for subnet, took in [await born(world) for _ in range(SUBNETS)]]
-    births, ends = ([life[i] for life in lives] for i in (0, 1))
+        lives = [await born(world) for _ in range(subnets)]
+        return {
+            "request_to_first_byte_ms": [took for _, took in lives],
+            "release_to_gone_ms": [await gone(world, subnet) for subnet, _ in lives],
+        }
+
+
+def figures(measured: dict[str, list[float]]) -> dict[str, float]:
+    """Return p50, p99 and the most of each."""
     return {
-        "request_to_first_byte_ms_p50": statistics.median(births),
-        "request_to_first_byte_ms_max": max(births),
-        "release_to_gone_ms_p50": statistics.median(ends),
-        "release_to_gone_ms_max": max(ends),
+        f"{name}_{label}": float(np.percentile(values, part))
+        for name, values in measured.items()
+        for label, part in (("p50", 50), ("p99", 99), ("max", 100))
     }
 
 
 def main() -> None:
     """Measure, print figures and the bar."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--subnets", type=int, default=SUBNETS)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     with tempfile.TemporaryDirectory() as directory:
-        figures = asyncio.run(measure(Path(directory)))
-    p50 = figures["request_to_first_byte_ms_p50"]
-    figures["bar_ms"] = BAR_MS
-    sys.stdout.writelines(f"{name:32} {value:8.0f}\n" for name, value in figures.items())
+        told = figures(asyncio.run(measure(Path(directory), args.subnets)))
+    told |= {"bar_ms": BAR_MS, "subnets": args.subnets, "load_average": os.getloadavg()[0]}
+    sys.stdout.writelines(f"{name:32} {value:8.1f}\n" for name, value in told.items())
+    p50 = told["request_to_first_byte_ms_p50"]
     sys.stdout.write(
-        f"request to first byte: {p50:.0f} ms, at most {BAR_MS:.0f}: {'met' if p50 <= BAR_MS else 'MISSED'}\n"
+        f"request to first byte: {p50:.0f} ms p50, at most {BAR_MS:.0f}: {'met' if p50 <= BAR_MS else 'MISSED'}\n"
     )
     if args.json:
-        args.json.write_text(json.dumps(figures, indent=1))
+        args.json.write_text(json.dumps(told, indent=1))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The exam of the registry port: sat by a real etcd, by a recorded Consul and by the fake; and what only one can fail."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -102,6 +103,18 @@ async def test_etcd_many_at_once(etcd: EtcdServer):
 
 
 @pytest.mark.etcd
+async def test_etcd_levels_are_priorities_of_coredns(etcd: EtcdServer):
+    """Lower goes first; the first level is not 0, which CoreDNS takes for its default of 10."""
+    registry = Etcd(etcd.url)
+    await registry.keep({A1: BOTH[A1], A2: replace(BOTH[A2], level=1)})
+    where = httpx.URL(etcd.url)
+    async with aetcd.Client(where.host, where.port) as client:
+        found = [json.loads(kv.value) for kv in await client.get_prefix(b"/skydns/")]
+    assert [told["priority"] for told in found] == [10, 11]
+    await registry.close()
+
+
+@pytest.mark.etcd
 async def test_etcd_leaves_other_keys_alone(etcd: EtcdServer):
     """A key of somebody else in our directory stays as it is and is told; ours beside it are kept."""
     where = httpx.URL(etcd.url)
@@ -159,6 +172,21 @@ async def test_etcd_away_and_back(etcd: EtcdServer):
     await etcd.start()
     assert await _kept_at_last(registry, {A1: BOTH[A1]}) == {}
     assert list(await in_etcd(etcd.url)) == ["a1"]
+    await registry.close()
+
+
+@pytest.mark.etcd
+async def test_etcd_last_ones_released_while_it_was_away(etcd: EtcdServer):
+    """What a service's last endpoints were is not forgotten with them: back again, etcd names nobody."""
+    registry = Etcd(etcd.url)
+    await registry.keep(BOTH)
+    await etcd.kill()
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            await registry.keep({})
+    await etcd.start()
+    assert await _kept_at_last(registry, {}) == {}
+    assert await in_etcd(etcd.url) == {}
     await registry.close()
 
 

@@ -36,7 +36,7 @@ async def test_a_subnet_request_with_a_bad_field_is_told_which(house):
     """Every field in every wrong kind: 422, problem details, the field's name; the pool stays empty."""
     values = {
         "num_ips": [0, -1, 1e9, 10**30, True, "x", None, 1.5, [], math.nan],
-        "bandwidth_mbps": [0, -1, "1", None, 1e300, True, math.nan, math.inf],
+        "bandwidth_mbps": [0, -1, "1", None, 1e300, True, math.nan, math.inf, 0.0004, 1e-320, 10_000.0000001],
         "service": ["", "x", "checkout", "../etc", "a\nb", "{{7*7}}", "$(x)", "a" * 300, 5, None],
         "security_profile": ["", "x", "a\0b", 5, None],
         "location": ["", "nowhere", "a" * 300, None],
@@ -64,6 +64,8 @@ BODIES = [
     (b'{"num_ips": ' + b"9" * 5000 + b"}", JSON, 400, "parsing the body"),
     (b"x" * 100_000, JSON, 413, "larger than 65536 bytes"),
     (json.dumps({**WISH, "sevice": 1}).encode(), JSON, 422, "sevice: "),
+    (b'{"num_ips": 400, ' + json.dumps(WISH)[1:].encode(), JSON, 422, "num_ips: a key may stand there only once"),
+    (json.dumps({**WISH, "x" * 60_000: 1}).encode(), JSON, 422, "xxx...: Extra inputs"),
 ]
 
 
@@ -73,6 +75,29 @@ async def test_a_body_that_is_none_is_told_how(house):
         answer = await house.http.post("/subnets/request", content=body, headers=headers)
         assert (answer.status_code, answer.json()["status"]) == (status, status), answer.text
         assert expected in answer.json()["detail"]
+        assert len(answer.content) < 2000
+
+
+async def test_what_is_said_twice_or_misspelt_is_not_acted_upon(house):
+    """An unknown or repeated query parameter, a repeated key of idempotency: told by name, and nothing is granted."""
+    asked = ["dryrun=true", "wait=active&wait=allocated", "dry_run=true&dry_run=false", "timeout_s=1&x=1"]
+    for query, field in zip(asked, ("dryrun", "wait", "dry_run", "x"), strict=True):
+        answer = await house.http.post(f"/subnets/request?{query}", json=WISH)
+        assert (answer.status_code, [f["field"] for f in answer.json()["errors"]]) == (422, [field]), answer.text
+    twice = [("Idempotency-Key", "a"), ("Idempotency-Key", "b")]
+    answer = await house.http.post("/subnets/request", json=WISH, headers=twice)
+    assert "idempotency-key: a header may stand there only once" in answer.json()["detail"]
+    for url, field in (
+        ("/subnets/status?subnetid=x", "subnetid"),
+        ("/subnets/status?service=a%0a", "service"),
+        ("/subnets/pools?pool=x", "pool"),
+        ("/endpoints/select?service=checkout&service=nat", "service"),
+        ("/endpoints/select?service=checkout&network=x", "network"),
+    ):
+        answer = await house.http.get(url)
+        assert (answer.status_code, [f["field"] for f in answer.json()["errors"]]) == (422, [field]), answer.text
+    assert (await house.http.get("/subnets/status")).json() == {"subnets": []}
+    assert (await house.http.get("/subnets/status/")).json()["code"] == "not_found"
 
 
 async def test_one_key_is_one_subnet_however_it_is_asked(house):
@@ -178,12 +203,30 @@ async def test_a_subnet_wish_over_grpc_is_refused_as_over_http(house):
     """The same bounds, as INVALID_ARGUMENT."""
     wrong = [{"num_ips": 0}, {"num_ips": 2**32 - 1}, {"service": "../"}, {"location": "l" * 100_000}]
     wrong += [{"strategy": 9}, {"ip_version": 9}, {"wait": 9}, {"idempotency_key": "é"}]
-    wrong += [{"bandwidth_mbps": b} for b in (0, -1, math.nan, math.inf)]
+    wrong += [{"bandwidth_mbps": b} for b in (0, -1, 0.0004, math.nan, math.inf)]
     wrong += [{"wait_timeout": Duration(seconds=s)} for s in (-1, 10**9)]
     for fields in wrong:
         status, words = await _refusal(house.sam.RequestSubnet(_subnet(**fields)))
         assert status is grpc.StatusCode.INVALID_ARGUMENT, (fields, words)
         assert next(iter(fields)).partition("_")[0] in words, (fields, words)
+
+
+async def test_an_id_or_filter_over_grpc_that_is_none_is_told(house):
+    """Malformed: INVALID_ARGUMENT with the grammar; unknown: NOT_FOUND; of another body: which key it is."""
+    calls = [
+        house.sam.ReleaseSubnet(sam_pb2.ReleaseSubnetRequest(subnet_id="sn-x\n")),
+        house.sam.ListSubnets(sam_pb2.ListSubnetsRequest(subnet_id="../x")),
+        house.sam.ListSubnets(sam_pb2.ListSubnetsRequest(service="nat\n")),
+        house.sam.RequestSubnet(_subnet(dry_run=True, idempotency_key="é")),
+        house.sam.RequestSubnet(_subnet(dry_run=True, wait=9)),
+    ]
+    for call in calls:
+        assert (await _refusal(call))[0] is grpc.StatusCode.INVALID_ARGUMENT
+    unknown = house.sam.ReleaseSubnet(sam_pb2.ReleaseSubnetRequest(subnet_id="sn-x"))
+    assert (await _refusal(unknown))[0] is grpc.StatusCode.NOT_FOUND
+    await house.sam.RequestSubnet(_subnet(idempotency_key="k"))
+    status, words = await _refusal(house.sam.RequestSubnet(_subnet(idempotency_key="k", num_ips=5)))
+    assert (status, "another body" in words) == (grpc.StatusCode.ALREADY_EXISTS, True)
 
 
 async def test_bytes_that_are_no_message_are_the_caller_s_fault(house):

@@ -80,6 +80,39 @@ async def test_when_the_best_endpoint_degrades_everybody_names_the_other(bind: D
         assert empty == 0
 
 
+async def test_a_later_level_is_named_when_it_gets_traffic(bind: DnsServer, tmp_path: Path):
+    """Addresses are of the level that carries the load, SRV records tell all with their level; no answer is ever empty."""
+    sections, failing, told = configured(bind), False, list[list[str]]()
+    sections["services"][0]["endpoints"][1]["priority"] = 3
+    one, other = "0 10 9001 a1.mesh.test.", "1 10 9002 a2.checkout.mesh.test."
+
+    async def watch() -> None:
+        while True:
+            told.append(await bind.ask(NAME, "A"))
+
+    async with envoy(lambda: failing) as telemetry, whole(tmp_path, **sections) as house:
+        await answers(bind, NAME, ["192.0.2.1"])
+        await answers(bind, "_checkout._tcp.mesh.test", [one, other], "SRV")
+        await joins(house, "n1", "sidecar", telemetry=telemetry)
+        await measured(house, 2)
+        watching = asyncio.ensure_future(watch())
+        failing, since = True, time.monotonic()
+        await answers(bind, NAME, ["192.0.2.2"])
+        assert time.monotonic() - since < TTL_S + INTERVAL_S
+        await answers(bind, "_checkout._tcp.mesh.test", [other], "SRV")
+        assert (await house.admin.SelectEndpoint(pb.SelectEndpointRequest(service="checkout"))).endpoint == "a2"
+        assert (await eds(house))["a1"] == 0
+        failing = False
+        await answers(bind, NAME, ["192.0.2.1"])
+        await answers(bind, "_checkout._tcp.mesh.test", [one, other], "SRV")
+        assert (await house.admin.SelectEndpoint(pb.SelectEndpointRequest(service="checkout"))).endpoint == "a1"
+        watching.cancel()
+        assert all(told)
+    async with whole(tmp_path, **sections) as house:  # a restart forgets nobody who waits
+        await until(lambda: house.plane.names[0].answered.value.get("checkout") == ("a1",))
+        await answers(bind, "_checkout._tcp.mesh.test", [one, other], "SRV")
+
+
 async def test_a_subnet_has_a_name_as_long_as_it_serves(bind: DnsServer, tmp_path: Path):
     """An allocation is answered once active; a release takes the name away before the address may be used again."""
     body = {"service": "nat", "num_ips": 4, "bandwidth_mbps": 1, "security_profile": "web", "location": "z1"}

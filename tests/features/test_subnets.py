@@ -181,7 +181,7 @@ async def test_quota_and_bandwidth_are_limits():
         ({"num_ips": 1.5}, "num_ips", "valid integer"),
         ({"num_ips": 10**30}, "num_ips", "less than"),
         ({"num_ips": 100_000}, "num_ips", "at most 4093"),
-        ({"bandwidth_mbps": -1}, "bandwidth_mbps", "greater than 0"),
+        ({"bandwidth_mbps": -1}, "bandwidth_mbps", "greater than or equal to 0.001"),
         ({"bandwidth_mbps": 20_000}, "bandwidth_mbps", "at most 10000"),
         ({"service": "nta"}, "service", "did you mean 'nat'"),
         ({"service": "../etc"}, "service", "not allowed"),

@@ -20,7 +20,11 @@ from xds_server.domain.registration import Registration
 from xds_server.ports import Registry, Unavailable
 
 _TIMEOUT_S: Final = 3
+_AGAIN_MS: Final = 1000
+"""Between two attempts to connect. Left to itself gRPC would pause for up to two minutes, long after etcd is back."""
+_FIRST: Final = 10  # the priority of level 0: CoreDNS takes 0 for none given, which is 10 to it
 _BATCH: Final = 60  # etcd takes 128 operations in a transaction
+_CHANNEL: Final = {"grpc.initial_reconnect_backoff_ms": _AGAIN_MS, "grpc.max_reconnect_backoff_ms": _AGAIN_MS}
 
 
 class Etcd:
@@ -32,7 +36,9 @@ class Etcd:
         self.lease_s = lease_s
         self._at = f"etcd at {url}"
         self._owner = owner
-        self._client = aetcd.Client(where.hostname or "127.0.0.1", where.port or 2379, timeout=_TIMEOUT_S)
+        self._client = aetcd.Client(
+            where.hostname or "127.0.0.1", where.port or 2379, timeout=_TIMEOUT_S, options=_CHANNEL
+        )
         self._lease: int | None = None
         self._held: dict[bytes, bytes] = {}
 
@@ -58,11 +64,12 @@ class Etcd:
         """Keep the lease alive; without one, begin one and see what is there of ours, to take it over."""
         if self._lease is not None and (await self._client.refresh_lease(self._lease)).TTL > 0:
             return
-        self._lease, self._held = None, {}
-        for directory in sorted({path.rpartition(b"/")[0] + b"/" for path in values}):
+        self._lease, there = None, {}
+        for directory in sorted({path.rpartition(b"/")[0] + b"/" for path in (*values, *self._held)}):
             for found in await self._client.get_prefix(directory):
                 if self._is_ours(found.value):
-                    self._held[found.key] = found.value
+                    there[found.key] = found.value
+        self._held = there
         await self._remove(path for path in list(self._held) if path not in values)
         lease = (await self._client.lease(max(1, round(self.lease_s)))).id
         for batch in _batches(self._held.items()):
@@ -102,6 +109,7 @@ class Etcd:
 
     def _value(self, r: Registration) -> bytes:
         told = {"host": r.address, "port": r.port, "weight": r.weight, "ttl": r.ttl_s, "owner": self._owner}
+        told["priority"] = _FIRST + r.level
         return json.dumps(told, sort_keys=True).encode()
 
     def _is_ours(self, value: bytes) -> bool:

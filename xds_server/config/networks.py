@@ -22,7 +22,7 @@ from xds_server.config.words import (
     ServiceName,
 )
 from xds_server.domain.addresses import nobodys, read_prefix
-from xds_server.domain.subnets import DEFAULT_MTU, Strategy
+from xds_server.domain.subnets import DEFAULT_MTU, LEAST_MBPS, Strategy
 
 
 class UpstreamPart(Part):
@@ -52,7 +52,7 @@ class SubnetPart(Part):
     """What autoscaling asks for."""
 
     num_ips: Annotated[int, Field(ge=1, le=1 << 24)] = 4
-    bandwidth_mbps: Annotated[float, Field(gt=0, le=1e7)] = 100.0
+    bandwidth_mbps: Annotated[float, Field(ge=LEAST_MBPS, le=1e7)] = 100.0
     security_profile: Label
     location: Label
 

@@ -41,7 +41,12 @@ class Attach:
         self._seen = (-1, -1)
         self._look_s = 0.0
         self._due_s = math.inf
-        self._unseen = ""
+        self._unseen: Unavailable | None = None
+
+    @property
+    def silent(self) -> bool:
+        """Return whether the fabric does not answer at all: then nothing is asked of it but to show what is there."""
+        return self._unseen is not None and self._unseen.reason in _SILENT
 
     async def wait(self) -> None:
         """Wait for a changed ledger or plan, the end of a pause, or the time to look at what is there."""
@@ -61,7 +66,7 @@ class Attach:
         if self._clock.wall() >= self._look_s:
             self._unseen = await self._look()
         self._due_s = math.inf
-        halt: Unavailable | None = None
+        halt = self._unseen if self.silent else None
         for allocation in self._mine():
             asked = due(allocation, self._standing(allocation), self._clock.wall())
             if not isinstance(asked, Want):
@@ -69,7 +74,7 @@ class Attach:
                 continue
             halt = await self._ask(asked, allocation, halt)
         refusals = [s.refusal for s in self.standings.value.values() if s.refusal]
-        self._tell(self._unseen or next(iter(refusals), ""))
+        self._tell(str(self._unseen or next(iter(refusals), "")))
 
     def _mine(self) -> list[Allocation]:
         plan = self._plan.value
@@ -93,7 +98,9 @@ class Attach:
         except Unavailable as error:
             metrics.FABRIC_OPERATIONS.labels(asked.value, error.reason).inc()
             progress = failed(str(error))
-            halt = error if error.reason in _SILENT else halt
+            if error.reason in _SILENT:
+                halt = self._fall_silent(error)
+                progress = Progress(Stage.WAITING, str(error), self._look_s - now_s)
         after = {
             Stage.DONE: ATTACHED if asked is Want.ATTACH else DETACHED,
             Stage.WAITING: replace(before, waits=progress.why, refusal="", again_s=now_s + progress.again_s),
@@ -104,6 +111,12 @@ class Attach:
         self.standings.set({**self.standings.value, allocation.id: after})
         return halt
 
+    def _fall_silent(self, error: Unavailable) -> Unavailable:
+        """Note that nobody answers; whoever waits goes on with the first look that is answered."""
+        if not self.silent:
+            self._unseen, self._look_s = error, self._clock.wall() + _LOOK_AGAIN_S
+        return error
+
     async def _progress(self, asked: Want, allocation: Allocation) -> Progress:
         if asked is Want.DETACH:
             return await self.fabric.detach(allocation.id)
@@ -113,7 +126,7 @@ class Attach:
             return failed(str(error))
         return await self.fabric.attach(wanted)
 
-    async def _look(self) -> str:
+    async def _look(self) -> Unavailable | None:
         """Compare what is there with the ledger, remove strays; return what went wrong."""
         self._look_s = self._clock.wall() + _LOOK_AGAIN_S
         try:
@@ -130,13 +143,13 @@ class Attach:
                 )
         except Unavailable as error:
             metrics.FABRIC_OPERATIONS.labels("look", error.reason).inc()
-            return str(error)
+            return error
         metrics.FABRIC_OPERATIONS.labels("look", "done").inc()
         self._look_s = self._clock.wall() + _LOOK_EVERY_S
         standings = found(marks, self._mine(), self.standings.value)
         if standings != self.standings.value:
             self.standings.set(standings)
-        return ""
+        return None
 
     def _forget(self) -> None:
         here = {allocation.id for allocation in self._mine()}
@@ -177,6 +190,11 @@ class Fabrics:
         if step is None or standing.attached:
             return ""
         return standing.waits or f"fabric {step.fabric.name} is asked to attach it"
+
+    def silent(self, allocation: Allocation) -> bool:
+        """Return whether an allocation's fabric does not answer at all."""
+        step = self._step(allocation)
+        return step is not None and step.silent
 
     def holding(self, allocation: Allocation) -> str:
         """Return what an allocation waits for before its block may cool; '' when nothing is attached."""

@@ -14,11 +14,11 @@ import structlog
 
 from xds_server import metrics
 from xds_server.controllers.waking import newer_or_due
-from xds_server.decisions.failover import GOOD, Standing, answer, follow, taken_up
-from xds_server.decisions.naming import endpoint_names, service_names, srv_name
+from xds_server.decisions.failover import Answer, Standing, answer, follow, judged, taken_up
+from xds_server.decisions.naming import endpoint_names, reachable, service_names, srv_name, targets
 from xds_server.domain.dns import DnsPlace, Names, within
 from xds_server.domain.names import EndpointId, ServiceName
-from xds_server.domain.topology import Endpoint, Service
+from xds_server.domain.topology import Service
 from xds_server.domain.weights import WeightTable
 from xds_server.ports import Clock, NameService, Unavailable
 from xds_server.state.watchable import Watchable
@@ -114,23 +114,17 @@ class NamesStep:
         self._standings = {
             s.name: follow(self._standings.get(s.name, {}), s, self._scores(s.name), tick=tick) for s in ours
         }
-        answered = {s.name: tuple(e.id for e in self._answer(s)) for s in ours}
+        answered = {s.name: tuple(e.id for e in self._answer(s).addresses) for s in ours}
         if answered != self.answered.value:
             _log.info("names answer others", server=self._server.name, answered=answered)
             self.answered.set(answered)
 
-    def _answer(self, service: Service) -> tuple[Endpoint, ...]:
-        return answer(service, self._standings.get(service.name, {}), self._scores(service.name))
+    def _answer(self, service: Service) -> Answer:
+        return answer(reachable(service), self._standings.get(service.name, {}), self._scores(service.name))
 
     def _scores(self, service: ServiceName) -> dict[EndpointId, float]:
         table = self._from.decided.value.get(service)
-        if table is None or table.scores is None:
-            return {}
-        s = table.scores
-        return {
-            endpoint: 0.0 if why else (GOOD if math.isnan(score) else score)
-            for endpoint, score, why in zip(s.endpoints, s.score.tolist(), s.excluded, strict=True)
-        }
+        return judged(table.scores) if table is not None and table.scores is not None else {}
 
     def _wanted(self, zone: str, ours: list[Service], services: list[Service]) -> Names:
         """Return all that a zone should answer; a service's own name comes before an endpoint's of the same text."""
@@ -168,8 +162,7 @@ class NamesStep:
             zone.taken_up = True
             for service in ours:
                 if service.dns and service.dns.origin == origin and service.dns.full_name in zone.names:
-                    known = taken_up(service, zone.names[service.dns.full_name].addresses)
-                    self._standings[service.name] = known
+                    self._standings[service.name] = _standings(service, service.dns, zone.names)
         return ""
 
     async def _settle(self, origin: str, ours: list[Service], services: list[Service]) -> str:
@@ -207,6 +200,11 @@ class NamesStep:
         elif self.problem and not problem:
             _log.info("names are as they should be again", server=self._server.name)
         self.problem = problem
+
+
+def _standings(service: Service, place: DnsPlace, there: Names) -> Mapping[EndpointId, Standing]:
+    pointed_at = there.get(srv_name(place))
+    return taken_up(service, there[place.full_name].addresses, targets(pointed_at) if pointed_at else frozenset())
 
 
 def _told(refused: Mapping[str, str]) -> str:

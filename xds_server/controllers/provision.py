@@ -88,7 +88,8 @@ class Provision:
             return replace(self._node_sight(allocation), fabric=self._fabrics.holding(allocation))
         missing = self._fabrics.missing(allocation)
         why = self._fabrics.refusal(allocation) if missing else ""
-        return replace(self._node_sight(allocation), fabric=missing, fabric_refusal=why)
+        silent = self._fabrics.silent(allocation)
+        return replace(self._node_sight(allocation), fabric=missing, fabric_refusal=why, fabric_silent=silent)
 
     def _node_sight(self, allocation: Allocation) -> Sight:
         node, named = allocation.node, self._named(allocation)

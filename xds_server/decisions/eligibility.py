@@ -73,7 +73,7 @@ def _pools(request: SubnetRequest, plan: SubnetPlan) -> Iterable[Objection]:
         text = f"{request.num_ips} addresses are more than any subnet at {request.location} may have; at most {most}"
         return [Objection("num_ips", "too_large", text)]
     most_mbps = max(pool.bandwidth_mbps for pool in sized)
-    text = f"{request.bandwidth_mbps:g} Mbit/s is beyond every pool at {request.location}; at most {most_mbps:g}"
+    text = f"{request.bandwidth_mbps:.17g} Mbit/s is beyond every pool at {request.location}; at most {most_mbps:g}"
     return [Objection("bandwidth_mbps", "bandwidth_beyond_pool", text)]
 
 

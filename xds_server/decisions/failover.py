@@ -1,21 +1,39 @@
-"""Failover: which endpoints a service's name should answer now.
+"""Failover: which endpoints a service's names should answer now.
 
 An endpoint leaves the answer after ``after_ticks`` ticks in a row below ``min_score`` and returns after as many at or
 above ``restore_score``; between the two it stays where it is. What is lost (no longer an endpoint) or drained leaves at
-once. While a service has an endpoint at all, its answer is never empty. Does not know DNS, nor where scores come from.
+once. Of those in good standing the addresses answered are of the levels of priority that get traffic (``spill``). While
+a service has an endpoint at all, its answer is never empty. Does not know DNS, nor where scores come from.
 """
 
+import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from xds_server.decisions.spill import loads
 from xds_server.domain.names import EndpointId
 from xds_server.domain.policy import Failover
-from xds_server.domain.topology import Endpoint, Service
+from xds_server.domain.score import ScoreTable
+from xds_server.domain.topology import Endpoint, Service, levels
 
 Scores = Mapping[EndpointId, float]
 """Score of each endpoint, 0..1 (0: may not get traffic); who is not there was not judged yet, and counts as good."""
 
 GOOD = 1.0
+
+
+def judged(table: ScoreTable) -> dict[EndpointId, float]:
+    """Return the scores to go by: relative to the best of the same level of priority, which shares its own load."""
+    levels_of = table.level.tolist() if table.level is not None else [0] * len(table.endpoints)
+    scores = [0.0 if why else s for s, why in zip(table.score.tolist(), table.excluded, strict=True)]
+    best: dict[int, float] = {}
+    for level, score in zip(levels_of, scores, strict=True):
+        best[level] = max(best.get(level, 0.0), 0.0 if math.isnan(score) else score)
+    return {
+        endpoint: GOOD if math.isnan(score) else min(GOOD, score / (best[level] or GOOD))
+        for endpoint, level, score in zip(table.endpoints, levels_of, scores, strict=True)
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +66,42 @@ def follow(before: Standings, service: Service, scores: Scores, *, tick: bool) -
     return {name: judge(standing, scores.get(name, GOOD), rule) for name, standing in found.items()}
 
 
-def answer(service: Service, standings: Standings, scores: Scores) -> tuple[Endpoint, ...]:
-    """Return the endpoints that the service's name answers, best first; empty only if the service has none at all.
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a service's names answer, each best first. ``addresses``: whoever gets traffic now.
 
-    When nobody is in good standing the best of those that are not drained stands alone; when all are drained, all stay:
-    a drained endpoint still serves who comes.
+    ``ranked``: everybody in good standing with the level of priority, from 0, for clients that know levels.
     """
-    open_to_all = [endpoint for endpoint in service.endpoints if not endpoint.draining]
+
+    addresses: tuple[Endpoint, ...] = ()
+    ranked: tuple[tuple[int, Endpoint], ...] = ()
+
+
+def answer(service: Service, standings: Standings, scores: Scores) -> Answer:
+    """Return what the service's names answer; empty only if the service has no endpoint at all.
+
+    When nobody is in good standing the best of those that are not drained stands alone, of the lowest level that may
+    get traffic; when all are drained, all stay: a drained endpoint still serves who comes.
+    """
+    level = levels(e.priority for e in service.endpoints)
+    ranked = sorted(service.endpoints, key=lambda e: (level[e.priority], -scores.get(e.id, GOOD), e.id))
+    open_to_all = [e for e in ranked if not e.draining]
     shown = [e for e in open_to_all if standings.get(e.id, Standing()).shown]
-    ranked = sorted(shown or open_to_all or service.endpoints, key=lambda e: (-scores.get(e.id, GOOD), e.id))
-    return tuple(ranked if shown or not open_to_all else ranked[:1])
+    if not shown:
+        shown = sorted(open_to_all, key=lambda e: scores.get(e.id, GOOD) <= 0)[:1] or ranked
+        return Answer(tuple(shown), tuple((level[e.priority], e) for e in shown))
+    members, healthy = (Counter(level[e.priority] for e in some) for some in (open_to_all, shown))
+    parts = loads([members[one] for one in level.values()], [healthy[one] for one in level.values()])
+    return Answer(tuple(e for e in shown if parts[level[e.priority]]), tuple((level[e.priority], e) for e in shown))
 
 
-def taken_up(service: Service, addresses: frozenset[str]) -> dict[EndpointId, Standing]:
-    """Return standings to begin with, from what the name answers already: a restart brings nobody back too early.
+def taken_up(service: Service, addresses: frozenset[str], targets: frozenset[str]) -> dict[EndpointId, Standing]:
+    """Return standings to begin with, from what the names answer already: a restart brings nobody back too early.
 
-    If none of the service's endpoints is in that answer it says nothing about them: all are in.
+    ``targets``: names that SRV records point at; they have whoever gets no traffic for being of a later level. If none
+    of the service's endpoints is in that answer it says nothing about them: all are in.
     """
-    there = {endpoint.id for endpoint in service.endpoints if endpoint.address in addresses}
+    there = {
+        e.id for e in service.endpoints if e.address in addresses or e.dns_name.lower().removesuffix(".") in targets
+    }
     return {e.id: Standing(e.id in there) for e in service.endpoints} if there else {}

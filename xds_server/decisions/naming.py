@@ -5,11 +5,12 @@ Knows the shape of A, AAAA and SRV records and the label of our ownership. Does 
 """
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from hashlib import sha256
 from typing import Final
 
+from xds_server.decisions.failover import Answer
 from xds_server.domain.addresses import read_address
 from xds_server.domain.dns import DnsPlace, Names, Record, RecordSet, within
 from xds_server.domain.names import EndpointId
@@ -36,6 +37,11 @@ def named(service: Service) -> tuple[Endpoint, ...]:
     return tuple(e if e.dns_name else replace(e, dns_name=own_name(e.id, place)) for e in service.endpoints)
 
 
+def reachable(service: Service) -> Service:
+    """Return a service with those of its endpoints that DNS can tell of: nobody elsewhere can reach a Unix socket."""
+    return replace(service, endpoints=tuple(e for e in service.endpoints if _kind(e)))
+
+
 def own_name(endpoint: EndpointId, place: DnsPlace) -> str:
     """Return the name of an endpoint below its service's; ids that no host may have, or that differ only in case, get
     a mark of their own.
@@ -45,17 +51,17 @@ def own_name(endpoint: EndpointId, place: DnsPlace) -> str:
     return f"{label}.{place.full_name}"
 
 
-def service_names(service: Service, answered: Sequence[Endpoint], weights: Mapping[EndpointId, int]) -> Names:
+def service_names(service: Service, answered: Answer, weights: Mapping[EndpointId, int]) -> Names:
     """Return the names of a service with DNS: its own and its SRV name; none when it has nobody to answer.
 
-    ``answered``: who its name answers, best first. ``weights``: as published, 1000 = fair share.
+    ``answered``: of those that are ``reachable``. ``weights``: as published, 1000 = fair share of its level.
     """
     place = service.dns
-    shown = [endpoint for endpoint in answered[:MOST] if _kind(endpoint)]
-    if place is None or not shown:
+    if place is None or not answered.addresses:
         return {}
-    found = {place.full_name: RecordSet(place.ttl_s, frozenset(map(_address, shown)))}
-    services = frozenset(_srv(e, weights.get(e.id, FAIR)) for e in shown if e.dns_name)
+    found = {place.full_name: RecordSet(place.ttl_s, frozenset(map(_address, answered.addresses[:MOST])))}
+    ranked = answered.ranked[:MOST]
+    services = frozenset(_srv(level, e, weights.get(e.id, FAIR)) for level, e in ranked if e.dns_name)
     return found | ({srv_name(place): RecordSet(place.ttl_s, services)} if services else {})
 
 
@@ -89,7 +95,12 @@ def _address(endpoint: Endpoint) -> Record:
     return Record(_kind(endpoint), str(read_address(endpoint.address)))
 
 
-def _srv(endpoint: Endpoint, weight: int) -> Record:
+def targets(records: RecordSet) -> frozenset[str]:
+    """Return the names that SRV records point at."""
+    return frozenset(r.text.split()[-1].removesuffix(".") for r in records.records if r.kind == "SRV")
+
+
+def _srv(level: int, endpoint: Endpoint, weight: int) -> Record:
     tenths = min(65_535, max(1, round(weight * _STEPS / FAIR)))
     target = endpoint.dns_name.lower().removesuffix(".")
-    return Record("SRV", f"0 {tenths} {endpoint.port} {target}.")
+    return Record("SRV", f"{level} {tenths} {endpoint.port} {target}.")

@@ -42,7 +42,7 @@ class Sight:
     outside still tells clients of the address (a DNS server, a registry), or ''. ``has_agent``: an agent configures its
     interfaces; then ``attached``, ``detached`` and ``refusal`` say the same of the interface.
     ``fabric``: what its network fabric still has to do, before a node serves it or before its block may cool, or '';
-    ``fabric_refusal``: why the fabric failed, or ''.
+    ``fabric_refusal``: why the fabric failed, or ''. ``fabric_silent``: it does not answer at all.
     """
 
     missing_s: float | None = None
@@ -56,6 +56,7 @@ class Sight:
     refusal: str = ""
     fabric: str = ""
     fabric_refusal: str = ""
+    fabric_silent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +90,11 @@ def _provision(allocation: Allocation, sight: Sight, scene: Scene) -> Allocation
 
 
 def _join(allocation: Allocation, sight: Sight, scene: Scene) -> Allocation | float:
-    """No node before its fabric routes the subnet there."""
+    """No node before its fabric routes the subnet there. One that is away is waited for, as a node would be."""
     if sight.fabric_refusal:
         return _fail(allocation, scene, sight.fabric_refusal)
+    if sight.fabric_silent:
+        return _told(allocation, f"waiting: {sight.fabric}", math.inf)
     give_up = allocation.since_s + scene.patience.provision_timeout_s
     if scene.now_s < give_up:
         return _told(allocation, f"waiting: {sight.fabric}", give_up)

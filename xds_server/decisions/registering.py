@@ -9,7 +9,7 @@ from typing import Final
 from xds_server.decisions.naming import USUAL_TTL_S
 from xds_server.domain.names import EndpointKey, InvalidName, Name, ServiceName
 from xds_server.domain.registration import Registration
-from xds_server.domain.topology import Endpoint, Service
+from xds_server.domain.topology import Endpoint, Service, levels
 from xds_server.domain.weights import FAIR, WeightTable
 
 _STEPS: Final = 10  # tenths of a fair share, as in SRV records
@@ -24,8 +24,8 @@ def registrations(
     """
     found = {}
     for service in services:
+        level, table = levels(e.priority for e in service.endpoints), tables.get(service.name)
         for endpoint in _offered(service):
-            table = tables.get(service.name)
             weight = table.weight(endpoint.id) if table else None
             found[EndpointKey(service.name, endpoint.id)] = Registration(
                 service=service.name,
@@ -35,6 +35,7 @@ def registrations(
                 port=endpoint.port,
                 weight=max(1, round((FAIR if weight is None else weight) * _STEPS / FAIR)),
                 ttl_s=service.dns.ttl_s if service.dns else USUAL_TTL_S,
+                level=level[endpoint.priority],
             )
     return found
 

@@ -6,13 +6,15 @@ sure the estimate. Never always the best: on information seconds old, everybody'
 """
 
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 import numpy as np
 
-from xds_server.decisions.roster import exact_sum
+from xds_server.decisions.roster import Floats, exact_sum
+from xds_server.decisions.scoring import DRAINING, Flags
+from xds_server.decisions.spill import loads
 from xds_server.domain.names import EndpointId
 from xds_server.domain.reason import Reason
 from xds_server.domain.score import ScoreTable
@@ -46,20 +48,19 @@ class Odds:
 
     @classmethod
     def of(cls, table: ScoreTable) -> "Odds":
-        """Work out the odds in the lowest level of priority that has an available endpoint.
+        """Work out the odds: each level of priority has its part of the load, within it better ones are likelier.
 
         Raises NothingToSelect when no endpoint is available.
         """
-        available = table.first
-        if not available.any():
+        if not table.available.any():
             raise NothingToSelect(
                 f"service {table.service} has no available endpoint; `xdsctl why-not {table.service}` says why"
             )
-        score = np.clip(np.nan_to_num(table.score[available]), 1e-6, 1.0)
-        sure = np.clip(np.nan_to_num(table.confidence[available]), 0.0, 1.0)
-        odds = score ** (FLATTEST + (SHARPEST - FLATTEST) * sure.mean())
-        chances = np.cumsum(odds / exact_sum(odds))
-        return cls(table, tuple(np.flatnonzero(available).tolist()), tuple(chances.tolist()))
+        odds = np.zeros(len(table.endpoints))
+        for rows, part in _served(table):
+            odds[rows] = part * _within(table, rows)
+        drawn = np.flatnonzero(odds)
+        return cls(table, tuple(drawn.tolist()), tuple(np.cumsum(odds[drawn]).tolist()))
 
     def pick(self, chance: Chance) -> tuple[EndpointId, Reason]:
         """Draw one endpoint, and say why this one could be drawn."""
@@ -74,6 +75,28 @@ class Odds:
             Reason("confidence", float(table.confidence[row])),
         )
         return table.endpoints[row], Reason("score", float(table.score[row]), "", "drawn by score", because)
+
+
+def _served(table: ScoreTable) -> Iterator[tuple[Flags, float]]:
+    """Yield the available rows of each level of priority that gets traffic, with its part of it (as in EDS)."""
+    available = table.available
+    if table.level is None:
+        yield available, 1.0
+        return
+    counted = available | np.array([why != DRAINING for why in table.excluded])
+    most = int(table.level.max()) + 1
+    members, healthy = (np.bincount(table.level[rows], minlength=most).tolist() for rows in (counted, available))
+    for level, percent in enumerate(loads(members, healthy)):
+        if percent:
+            yield available & np.equal(table.level, level), percent / 100
+
+
+def _within(table: ScoreTable, rows: Flags) -> Floats:
+    """Return the odds among some rows; they add up to 1."""
+    score = np.clip(np.nan_to_num(table.score[rows]), 1e-6, 1.0)
+    sure = np.clip(np.nan_to_num(table.confidence[rows]), 0.0, 1.0)
+    odds = score ** (FLATTEST + (SHARPEST - FLATTEST) * sure.mean())
+    return np.asarray(odds / exact_sum(odds))
 
 
 def chooser(chance: Chance) -> Callable[[ScoreTable], tuple[EndpointId, Reason]]:

@@ -112,8 +112,8 @@ def table_number(block: Block) -> int:
 
 
 def kbit(interface: Interface) -> int:
-    """Return the bandwidth in kbit/s; 0 is not limited."""
-    return round(interface.bandwidth_mbps * 1000)
+    """Return the bandwidth in kbit/s; 0 is not limited, and nothing but 0 is."""
+    return max(1, round(interface.bandwidth_mbps * 1000)) if interface.bandwidth_mbps else 0
 
 
 def digest(profile: Profile) -> str:

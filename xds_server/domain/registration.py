@@ -8,7 +8,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """``domain``: the service's absolute name; ``weight``: relative, at least 1; ``ttl_s``: what resolvers may keep."""
+    """``domain``: the service's absolute name; ``weight``: relative, at least 1; ``ttl_s``: what resolvers may keep.
+
+    ``level``: of priority, from 0.
+    """
 
     service: str
     endpoint: str
@@ -17,3 +20,4 @@ class Registration:
     port: int
     weight: int
     ttl_s: int
+    level: int = 0

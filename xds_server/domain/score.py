@@ -36,12 +36,3 @@ class ScoreTable:
     def available(self) -> NDArray[np.bool_]:
         """Return which endpoints may get traffic."""
         return np.array([not why for why in self.excluded], dtype=np.bool_)
-
-    @property
-    def first(self) -> NDArray[np.bool_]:
-        """Return which endpoints may get traffic and are of the lowest level that has any such."""
-        available = self.available
-        if self.level is None or not available.any():
-            return available
-        lowest: np.int64 = self.level[available].min()
-        return available & np.equal(self.level, lowest)

@@ -15,6 +15,8 @@ from xds_server.domain.topology import Appliance, Locality
 
 DEFAULT_MTU = 1500
 DEFAULT_COOL_DOWN_S = 120.0
+LEAST_MBPS = 0.001
+"""1 kbit/s, the unit that traffic control counts in: less would round to none, which is no limit at all."""
 
 
 class Phase(StrEnum):

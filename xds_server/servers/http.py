@@ -25,6 +25,7 @@ from xds_server.servers import pages, problems
 from xds_server.servers.gate import CALLER, Gate, HttpGate
 from xds_server.servers.identity import caller_on
 from xds_server.servers.listening import listen
+from xds_server.servers.plain import PlainRoute
 from xds_server.servers.problems import Problem, documented
 from xds_server.state.watchable import Watchable
 from xds_server.version import __version__
@@ -48,7 +49,7 @@ def application(
 
     ``not_ready`` names what is not ready, ``degraded`` what is not as good as it could be; both empty when all is well.
     """
-    app = FastAPI(title="xds-server", version=__version__, docs_url=None, redoc_url=None)
+    app = FastAPI(title="xds-server", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
     problems.install(app)
     for router in routers:
         app.include_router(router)
@@ -95,7 +96,7 @@ def _pages(app: FastAPI) -> APIRouter:
 
 
 def _selection(select: Select) -> APIRouter:
-    routes = APIRouter(tags=["endpoints"])
+    routes = APIRouter(tags=["endpoints"], route_class=PlainRoute)
     name = Query(min_length=1, max_length=63)
 
     @routes.get("/endpoints/select", responses=documented(404, 409, 422))

@@ -20,6 +20,7 @@ from xds_server.ports import Unavailable
 
 _log = structlog.get_logger(__name__)
 MEDIA_TYPE = "application/problem+json"
+_LONGEST_NAME = 100
 _STATUS_OF = {Kind.UNKNOWN: 404, Kind.INVALID: 422, Kind.STALE: 409, Kind.FORBIDDEN: 409, Kind.NO_ENDPOINT: 409}
 
 
@@ -123,12 +124,17 @@ def _told(found: Mapping[str, Any]) -> str:
     return str(found["msg"])
 
 
+def _short(name: str) -> str:
+    """Return a name that a caller chose, as much of it as tells which."""
+    return name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}..."
+
+
 def _invalid(error: RequestValidationError) -> Problem:
     faults = []
     for found in error.errors():
         place = [str(part) for part in found["loc"] if part not in {"body", "query", "header", "path"}]
         code = str(found["type"])
-        name = "" if code == "json_invalid" else ".".join(place)
+        name = "" if code == "json_invalid" else _short(".".join(place))
         faults.append(FieldFault(field=name, code=code, message=_told(found)))
     detail = "; ".join(f"{fault.field or 'body'}: {fault.message}" for fault in faults[:10])
     return Problem(422, "invalid_request", detail, faults)

@@ -16,7 +16,7 @@ from xds_server.domain.autoscaling import Scaled
 from xds_server.domain.names import InvalidName, ServiceName, SubnetId
 from xds_server.domain.pools import PoolReport
 from xds_server.domain.refusal import Kind, Refusal
-from xds_server.domain.subnets import Allocation, IpVersion, Phase, Pool, Strategy, SubnetRequest
+from xds_server.domain.subnets import LEAST_MBPS, Allocation, IpVersion, Phase, Pool, Strategy, SubnetRequest
 from xds_server.pb.sam.v1 import sam_pb2 as pb
 from xds_server.pb.sam.v1 import sam_pb2_grpc
 from xds_server.servers.admin import Extra
@@ -59,15 +59,12 @@ class SubnetAllocationManager:
 
     async def RequestSubnet(self, request: pb.RequestSubnetRequest, _: Context) -> pb.RequestSubnetResponse:  # noqa: N802 - gRPC's
         """Grant a subnet; wait until it serves if so asked."""
-        if request.dry_run:
-            with _refusals():
-                return pb.RequestSubnetResponse(
-                    subnet=self._subnet(await self._desk.rehearse(_wish(request), DURABLE_S))
-                )
         wait, wait_s = _known("wait", _WAITS, request.wait), _wait_s(request)
-        started = asyncio.get_running_loop().time()
+        wish, key, started = _wish(request), _key(request), asyncio.get_running_loop().time()
         with _refusals():
-            granted = await self._desk.request(_wish(request), _key(request), max(wait_s, DURABLE_S))
+            if request.dry_run:
+                return pb.RequestSubnetResponse(subnet=self._subnet(await self._desk.rehearse(wish, DURABLE_S)))
+            granted = await self._desk.request(wish, key, max(wait_s, DURABLE_S))
         if wait == pb.WAIT_ACTIVE:
             left_s = wait_s - (asyncio.get_running_loop().time() - started)
             latest = await self._desk.settled(granted.id, max(0.0, left_s))
@@ -87,7 +84,8 @@ class SubnetAllocationManager:
     async def ListSubnets(self, request: pb.ListSubnetsRequest, _: Context) -> pb.ListSubnetsResponse:  # noqa: N802 - gRPC's
         """Say where every subnet stands."""
         subnet = SubnetId(request.subnet_id) if request.subnet_id else None
-        found = self._desk.subnets(subnet, request.service or None, _known("phase", _PHASES, request.phase))
+        service = ServiceName(request.service) if request.service else None
+        found = self._desk.subnets(subnet, service, _known("phase", _PHASES, request.phase))
         if subnet and not found:
             raise _unknown(subnet)
         return pb.ListSubnetsResponse(subnets=[self._subnet(a) for a in found])
@@ -153,8 +151,8 @@ def _wish(request: pb.RequestSubnetRequest) -> SubnetRequest:
     faults = []
     if request.num_ips < 1:
         faults.append("num_ips is 0; it must be at least 1")
-    if not 0 < request.bandwidth_mbps <= 1e9:
-        faults.append(f"bandwidth_mbps is {request.bandwidth_mbps:g}; it must be above 0 and at most 1e9")
+    if not LEAST_MBPS <= request.bandwidth_mbps <= 1e9:
+        faults.append(f"bandwidth_mbps is {request.bandwidth_mbps:g}; it must be from {LEAST_MBPS:g} to 1e9")
     faults += [f"{name} is empty" for name in ("security_profile", "location") if not getattr(request, name)]
     try:
         service = ServiceName(request.service)

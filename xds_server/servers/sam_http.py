@@ -12,11 +12,12 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Response
 
-from xds_server.domain.names import InvalidName, SubnetId
+from xds_server.domain.names import InvalidName, ServiceName, SubnetId
 from xds_server.domain.reason import Reason
 from xds_server.domain.subnets import Allocation, Phase, SubnetRequest
 from xds_server.servers import subnet_words as words
 from xds_server.servers.identity import CALLING
+from xds_server.servers.plain import PlainRoute
 from xds_server.servers.problems import FieldFault, Problem, documented
 from xds_server.servers.subnet_desk import Objected, SubnetDesk, UnknownSubnet
 from xds_server.state.waiting import Abandoned, Full, Mismatch, Refused
@@ -47,7 +48,7 @@ _Timeout = Annotated[float, Query(ge=0, le=600, allow_inf_nan=False)]
 
 def sam_routes(desk: SubnetDesk) -> APIRouter:
     """Return the routes of the Subnet Allocation Manager."""
-    routes = APIRouter(prefix="/subnets", tags=["subnets"])
+    routes = APIRouter(prefix="/subnets", tags=["subnets"], route_class=PlainRoute)
 
     @routes.post("/request", status_code=201, responses=_ANSWERS)
     async def request(
@@ -92,15 +93,15 @@ def _pictures(routes: APIRouter, desk: SubnetDesk) -> None:
     ) -> words.StatusList:
         """Say where every subnet stands; each filter may be left out."""
         subnet = None if subnet_id is None else _checked_id(subnet_id)
-        found = desk.subnets(subnet, service, phase)
+        found = desk.subnets(subnet, None if service is None else _checked_service(service), phase)
         return words.StatusList(subnets=[words.status_body(a, desk.plan, listed=subnet is not None) for a in found])
 
-    @routes.get("/pools")
+    @routes.get("/pools", responses=documented(422))
     async def pools() -> words.PoolList:
         """Say how full every pool is."""
         return words.PoolList(pools=[words.pool_body(report) for report in desk.pools])
 
-    @routes.get("/autoscaling")
+    @routes.get("/autoscaling", responses=documented(422))
     async def autoscaling() -> words.ScaledList:
         """Say how many subnets each appliance is to hold, and why."""
         return words.ScaledList(appliances=[words.scaled_body(one) for one in desk.scaled])
@@ -157,6 +158,13 @@ def _checked_id(text: str) -> SubnetId:
         return SubnetId(text)
     except InvalidName as error:
         raise Problem(422, "invalid_request", str(error), [_fault("subnet_id", "name", str(error))]) from error
+
+
+def _checked_service(text: str) -> ServiceName:
+    try:
+        return ServiceName(text)
+    except InvalidName as error:
+        raise Problem(422, "invalid_request", str(error), [_fault("service", "name", str(error))]) from error
 
 
 def _fault(name: str, code: str, message: str) -> FieldFault:

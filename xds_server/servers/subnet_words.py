@@ -12,7 +12,16 @@ from xds_server.domain import networks
 from xds_server.domain.autoscaling import Scaled
 from xds_server.domain.names import ServiceName, SubnetId
 from xds_server.domain.pools import FamilyReport, PoolReport
-from xds_server.domain.subnets import Allocation, IpVersion, Phase, Pool, Strategy, SubnetPlan, SubnetRequest
+from xds_server.domain.subnets import (
+    LEAST_MBPS,
+    Allocation,
+    IpVersion,
+    Phase,
+    Pool,
+    Strategy,
+    SubnetPlan,
+    SubnetRequest,
+)
 
 _MOST_IPS = 1 << 64
 _MOST_MBPS = 1e9
@@ -31,7 +40,7 @@ class RequestBody(BaseModel):
     )
     service: Annotated[str, Field(min_length=1, max_length=63, description="The service (or appliance) it is for.")]
     num_ips: Annotated[int, Field(strict=True, ge=1, le=_MOST_IPS, description="Addresses the appliance may use.")]
-    bandwidth_mbps: Annotated[float, Field(strict=True, gt=0, le=_MOST_MBPS, allow_inf_nan=False)]
+    bandwidth_mbps: Annotated[float, Field(strict=True, ge=LEAST_MBPS, le=_MOST_MBPS, allow_inf_nan=False)]
     security_profile: Annotated[str, Field(min_length=1, max_length=63)]
     location: Annotated[str, Field(min_length=1, max_length=127)]
     strategy: Annotated[Strategy | None, Field(description="Default: the pool's own.")] = None

@@ -131,6 +131,16 @@ async def test_nobody_left_is_no_name():
     assert house.names.zones[ZONE] == {}
 
 
+async def test_a_registry_is_told_levels():
+    """Priorities as configured become levels without gaps."""
+    house, registry = House(), MemoryRegistry()
+    house.services.set(
+        {S: replace(house.services.value[S], endpoints=(replace(A, priority=90), replace(B, priority=7)))}
+    )
+    await RegisterStep(registry, house.services, house.published, house.clock).step()
+    assert {key.endpoint: r.level for key, r in registry.there.items()} == {"a": 1, "b": 0}
+
+
 async def test_a_registry_follows_and_is_told_when_away():
     """Open endpoints are registered with their weights; drained ones leave; a failure is told and is no failed step."""
     house, registry = House(), MemoryRegistry()

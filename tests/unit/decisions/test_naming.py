@@ -4,7 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xds_server.decisions.naming import MOST, endpoint_names, named, own_name, service_names, srv_name
+from xds_server.decisions.failover import Answer
+from xds_server.decisions.naming import (
+    MOST,
+    endpoint_names,
+    named,
+    own_name,
+    reachable,
+    service_names,
+    srv_name,
+    targets,
+)
 from xds_server.domain.dns import DnsPlace, Record, RecordSet, within
 from xds_server.domain.names import EndpointId, InvalidName, Name, ServiceName
 from xds_server.domain.topology import Endpoint, Service
@@ -22,10 +32,15 @@ def endpoint(name: str, address: str = "192.0.2.1", **fields: object) -> Endpoin
     return Endpoint(EndpointId(name), address, 80, **fields)
 
 
+def answer(*endpoints: Endpoint) -> Answer:
+    """All are answered, of one level."""
+    return Answer(endpoints, tuple((0, e) for e in endpoints))
+
+
 def test_a_service_answers_addresses_and_srv():
     """A and AAAA stand at the name, SRV with weights in tenths of a fair share at the name of RFC 2782."""
     four, six = endpoint("a1", dns_name="A1.mesh.test"), endpoint("a2", "2001:DB8:0::1", dns_name="a2.mesh.test")
-    found = service_names(service(four, six), [four, six], {"a1": 1449, "a2": 1})
+    found = service_names(service(four, six), answer(four, six), {"a1": 1449, "a2": 1})
     assert found == {
         "checkout.mesh.test": RecordSet(7, frozenset({Record("A", "192.0.2.1"), Record("AAAA", "2001:db8::1")})),
         "_checkout._tcp.mesh.test": RecordSet(
@@ -36,15 +51,25 @@ def test_a_service_answers_addresses_and_srv():
 
 def test_nobody_to_answer_is_no_name():
     """Without endpoints, or with Unix sockets only, there is no name rather than a false one."""
-    assert service_names(service(), [], {}) == {}
-    assert service_names(service(), [endpoint("a", "unix:/run/s")], {}) == {}
-    assert service_names(service(dns=None), [endpoint("a")], {}) == {}
+    assert service_names(service(), Answer(), {}) == {}
+    assert reachable(service(endpoint("a", "unix:/run/s"), endpoint("b"))).endpoints == (endpoint("b"),)
+    assert service_names(service(dns=None), answer(endpoint("a")), {}) == {}
+
+
+def test_srv_records_carry_levels():
+    """Their own priority field (RFC 2782) is the level: clients go on to the next when nobody of one is to be reached."""
+    near, far = endpoint("a", dns_name="a.mesh.test"), endpoint("r", "192.0.2.9", dns_name="r.mesh.test")
+    found = service_names(service(near, far), Answer((near,), ((0, near), (1, far))), {"r": 500})
+    assert found["checkout.mesh.test"].addresses == {"192.0.2.1"}
+    told = found["_checkout._tcp.mesh.test"]
+    assert {record.text for record in told.records} == {"0 10 80 a.mesh.test.", "1 5 80 r.mesh.test."}
+    assert targets(told) == {"a.mesh.test", "r.mesh.test"}
 
 
 def test_an_answer_is_bounded():
     """Of very many endpoints the first, the best, are answered."""
     many = [endpoint(f"e{i}", f"10.0.{i // 250}.{i % 250}") for i in range(MOST + 50)]
-    records = service_names(service(*many), many, {})["checkout.mesh.test"].records
+    records = service_names(service(*many), answer(*many), {})["checkout.mesh.test"].records
     assert records == {Record("A", e.address) for e in many[:MOST]}
 
 

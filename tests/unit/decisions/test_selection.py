@@ -46,6 +46,39 @@ def test_unavailable_is_never_drawn():
     assert drawn(table)[table.endpoints[3]] == 0
 
 
+@pytest.mark.parametrize(
+    ("excluded", "wanted"),
+    [
+        (("", "", "", ""), (0, 1)),
+        (("slow", "slow", "", ""), (2, 3)),
+        (("draining", "", "", ""), (1,)),
+        (("draining", "draining", "", ""), (2, 3)),
+        (("slow", "slow", "slow", ""), (3,)),
+    ],
+)
+def test_levels_of_priority_are_drawn_as_envoy_does(excluded, wanted):
+    """A level that can carry the load is drawn alone; one that is not there leaves it to the next."""
+    table = replace(with_confidence(0.0), level=np.array([0, 0, 1, 1]), excluded=excluded)
+    assert set(drawn(table)) == {table.endpoints[row] for row in wanted}
+
+
+def test_a_level_that_cannot_carry_the_load_shares_it():
+    """One of two excluded: 70 % stay with the other, 30 % spill over, however good or bad the scores there."""
+    level = np.array([0, 0, 1, 1])
+    table = replace(TABLE, level=level, excluded=("slow", "", "", ""), score=np.array([0.2, 0.2, 1.0, 1.0]))
+    counts = drawn(table, 10_000)
+    assert counts[table.endpoints[1]] / 10_000 == pytest.approx(0.7, abs=0.02)
+    assert Odds.of(table).cumulative[-1] == pytest.approx(1)
+
+
+def test_who_waits_does_not_blur_the_others():
+    """Nobody is sure of a level without traffic; that makes the odds of the one with traffic no flatter."""
+    level, sure = np.array([0, 0, 1, 1]), np.array([1.0, 1.0, 0.0, 0.0])
+    alike = replace(TABLE, level=level, score=np.array([0.5, 1.0, 1.0, 1.0]))
+    odds = [Odds.of(replace(alike, confidence=c)).cumulative for c in (sure, np.ones(4))]
+    assert odds[0] == odds[1]
+
+
 def test_nothing_available_is_a_clear_error():
     """Without an available endpoint the error names the service."""
     with pytest.raises(NothingToSelect, match="checkout"):

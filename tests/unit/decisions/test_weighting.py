@@ -7,6 +7,7 @@ import pytest
 
 from tests.fakes.law import ClosedLoop, pin, service, sighting
 from xds_server.decisions.roster import Outlook, roster_of
+from xds_server.decisions.selection import Odds
 from xds_server.decisions.weighting import (
     AVAILABILITY,
     EQUAL,
@@ -417,7 +418,7 @@ def test_each_level_shares_its_own_load():
     assert alone.weights[0] < alone.weights[5]
     assert both.weights[:6] == pytest.approx(alone.weights, rel=0.02)
     assert both.weights[6:].tolist() == [1000, 1000]
-    assert (both.tables[-1].scores.first == (np.arange(8) < 6)).all()
+    assert Odds.of(both.tables[-1].scores).rows == tuple(range(6))
 
 
 def test_a_level_that_fails_is_excluded_where_the_next_can_take_its_load():
@@ -430,7 +431,7 @@ def test_a_level_that_fails_is_excluded_where_the_next_can_take_its_load():
             table = run.decide(sighting(run.now_s, np.full(4, 40.0), 20.0, failing))
             run.now_s += 1
         assert (table.weights == 0).sum() == excluded
-        assert table.scores.first.tolist() == ([False] * 3 + [True] if excluded else [True] * 4)
+        assert Odds.of(table.scores).rows == ((3,) if excluded else (0, 1, 2, 3))
 
 
 def test_half_a_level_and_half_the_next_is_panic_enough():

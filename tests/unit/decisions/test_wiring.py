@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from xds_server.decisions.wiring import Operation, differences, facts, link_name, plan, table_number
+from xds_server.decisions.wiring import Operation, differences, facts, kbit, link_name, plan, table_number
 from xds_server.domain.interfaces import Attachment, Interface
 from xds_server.domain.kernel import FRAME, Fact, Layout, Part
 from xds_server.domain.names import SubnetId
@@ -125,6 +125,11 @@ def test_names_and_numbers_stay_in_their_bounds():
     """Links have names that a kernel takes, tables numbers that nobody else uses."""
     assert len(link_name("s" * 63)) == 14
     assert table_number(Block.parse("10.77.0.0/28")) >> 16 == 0x7864
+
+
+def test_very_little_is_not_unlimited():
+    """What rounds to no kbit/s is the least there is, not none at all, which would be no limit."""
+    assert [kbit(interface(bandwidth_mbps=mbps)) for mbps in (0.0, 1e-320, 0.0004, 0.001, 1.5)] == [0, 1, 1, 1, 1500]
 
 
 def test_unlimited_means_no_class():
