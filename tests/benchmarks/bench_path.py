@@ -85,8 +85,9 @@ class Parsed:
             connects[:, -1] += requests * 0.2
 
     async def read(self, node: Node) -> CounterPage:
-        """Return a page as the reading process would."""
-        counters, latency, connects = (part.copy() for part in self._total[node.id])
+        """Return a page as the reading process would; its arrays are copied elsewhere, as they are parsed there."""
+        copies = await asyncio.to_thread(lambda: [part.copy() for part in self._total[node.id]])
+        counters, latency, connects = copies
         active = np.ones(len(self._keys))
         now = self._clock.now()
         return CounterPage(node.id, now, self._keys, counters, active, latency[:, :-1], latency[:, -1], connects)

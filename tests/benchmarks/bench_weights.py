@@ -22,7 +22,7 @@ from tests.fakes.queueing import delay_s
 from xds_server.controllers.weigh import Sources, WeighStep
 from xds_server.decisions.explain import explain
 from xds_server.decisions.selection import chooser
-from xds_server.domain.forecast import CHANNELS, HORIZON, QUANTILES, ForecastBatch
+from xds_server.domain.forecast import CHANNELS, HORIZON, QUANTILES, Answer, ForecastBatch
 from xds_server.domain.names import EndpointId, EndpointKey, ServiceName
 from xds_server.domain.telemetry import FIELDS, Samples
 from xds_server.domain.topology import Dialect, Endpoint, Service
@@ -89,7 +89,8 @@ def forecast(now: float, keys: tuple[EndpointKey, ...], kappa: np.ndarray, rng: 
     middle = np.stack([kappa / 2, 1000 / kappa, np.zeros(len(keys)), kappa], axis=1).astype(np.float32)
     noise = rng.uniform(0.9, 1.1, (len(keys), len(CHANNELS), HORIZON)).astype(np.float32)
     spread = (0.9 + 0.2 * np.array(QUANTILES)).astype(np.float32)
-    return ForecastBatch(keys, (middle[:, :, None] * noise)[..., None] * spread, now, INTERVAL_S, "bench")
+    answer = Answer((middle[:, :, None] * noise)[..., None] * spread, np.arange(len(keys)))
+    return ForecastBatch(keys, (answer,), now, INTERVAL_S, "bench")
 
 
 def select_s(step: WeighStep, picks: int = 2000) -> float:

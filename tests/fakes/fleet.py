@@ -7,7 +7,7 @@ import numpy as np
 from tests.fakes.clock import ManualClock
 from tests.fakes.store import MemoryStore
 from xds_server.controllers.operate import Desk
-from xds_server.domain.forecast import CHANNELS, HORIZON, QUANTILES, ForecastBatch
+from xds_server.domain.forecast import CHANNELS, HORIZON, QUANTILES, Answer, ForecastBatch
 from xds_server.domain.names import EndpointId, EndpointKey, NodeGroup, NodeId, ServiceName, VirtualNetwork
 from xds_server.domain.reason import Reason
 from xds_server.domain.resource import EDS, Resource, ResourceType
@@ -117,7 +117,13 @@ class Fleet:
         self.samples = Watchable(samples(60.0, 40.0))
         shape = (1, len(CHANNELS), HORIZON, len(QUANTILES))
         forecast = ForecastBatch(
-            (EndpointKey(CHECKOUT, A1),), np.zeros(shape, np.float32), 990.0, 5.0, "patch", "1", ""
+            (EndpointKey(CHECKOUT, A1),),
+            (Answer(np.zeros(shape, np.float32), np.arange(1)),),
+            990.0,
+            5.0,
+            "patch",
+            "1",
+            "",
         )
         self.forecasts = Watchable(forecast)
         self.levels = ["info"]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from xds_server.domain.names import EndpointId, ServiceName
 from xds_server.domain.topology import Dialect, Endpoint, Locality, Service
 from xds_server.domain.weights import WeightTable
-from xds_server.resources.endpoints import load_assignment
+from xds_server.resources.endpoints import Assignment, load_assignment
 from xds_server.resources.refusals import WeightOutOfBounds
 from xds_server.resources.semantics import HIGHEST_WEIGHT
 from xds_server.resources.validation import faults
@@ -59,3 +59,16 @@ def test_the_order_of_endpoints_never_shows(drawn, random):
     random.shuffle(ends)
     shuffled = Service(service.name, endpoints=tuple(ends))
     assert load_assignment(shuffled, table, Dialect.ENVOY) == load_assignment(service, table, Dialect.ENVOY)
+
+
+@given(
+    FACTS, st.lists(st.lists(st.integers(0, 20_000), min_size=12, max_size=12), max_size=4), st.sampled_from(Dialect)
+)
+def test_new_weights_leave_nothing_of_the_old_ones(drawn, later, dialect):
+    """An assignment that is given ever new weights has the bytes of one that was made for them."""
+    service, table = facts(drawn)
+    kept = Assignment(service, dialect)
+    for weights in later:
+        fresh = WeightTable(service.name, table.endpoints, np.array(weights[: len(drawn)], dtype=np.int64))
+        assert kept.weighted(fresh) == load_assignment(service, fresh, dialect)
+    assert kept.weighted(None) == load_assignment(service, None, dialect)

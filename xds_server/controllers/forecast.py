@@ -7,7 +7,6 @@ nor whose turn it is and how wide an interval should be (``decisions.rota``).
 import asyncio
 from collections.abc import Generator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import replace
 from typing import Final, Protocol
 
 import numpy as np
@@ -103,13 +102,13 @@ class ForecastStep:
         rota = await asyncio.to_thread(self._turned, newest, self._sampled_s(made_at_s))
         answer, because = await self._forecast(rows.reshape(len(asked) * len(CHANNELS), rows.shape[2]))
         shape = (len(asked), len(CHANNELS), HORIZON, len(QUANTILES))
-        self._rota = await asyncio.to_thread(_renewed, rota, asked, answer.reshape(shape))
+        self._rota = await asyncio.to_thread(rota.renewed, asked, answer.reshape(shape))
         source = self._fallback if because or isinstance(self._model, Unavailable) else self._model
         self._tell(because)
         self.forecasts.set(
             ForecastBatch(
                 keys=keys,
-                quantiles=self._rota.quantiles,
+                answers=self._rota.answers,
                 made_at_s=made_at_s,
                 step_s=self._history.interval_s,
                 source=source.name,
@@ -198,16 +197,3 @@ def _checked(answer: asyncio.Future[Float32], rows: int) -> Float32:
 def _followed(rota: Rota, old: tuple[EndpointKey, ...], new: tuple[EndpointKey, ...]) -> Rota:
     row = {key: number for number, key in enumerate(old)}
     return rota.take(np.fromiter((row.get(key, -1) for key in new), np.int64, len(new)))
-
-
-def _renewed(rota: Rota, asked: NDArray[np.int64], answer: Float32) -> Rota:
-    rota = rota.renewed(asked, answer)
-    return replace(rota, quantiles=possible(rota.quantiles))
-
-
-def possible(quantiles: Float32) -> Float32:
-    """Cut what cannot be: nothing that is forecast is negative, no more than everything fails."""
-    quantiles = np.maximum(quantiles, 0)
-    errors = CHANNELS.index("error_rate")
-    quantiles[:, errors] = np.minimum(quantiles[:, errors], 1)
-    return quantiles

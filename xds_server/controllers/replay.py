@@ -13,7 +13,6 @@ from typing import Final
 
 import numpy as np
 
-from xds_server.controllers.forecast import possible
 from xds_server.decisions.overlay import find_service
 from xds_server.decisions.replay import RPS, Answer, Course, Past, Question, observed_latency_ms, tally
 from xds_server.decisions.roster import Outlook, outlook_of
@@ -70,11 +69,10 @@ class Foresight:
         asked = rota.due()
         shape = (len(asked), len(CHANNELS), HORIZON, len(QUANTILES))
         answer = self._forecaster.forecast(seen[asked].reshape(len(asked) * len(CHANNELS), seen.shape[2]))
-        rota = rota.renewed(asked, answer.reshape(shape))
-        self._rota = replace(rota, quantiles=possible(rota.quantiles))
+        self._rota = rota.renewed(asked, answer.reshape(shape))
         now_s = self._past.at_s(step)
-        batch = ForecastBatch(self._keys, self._rota.quantiles, now_s, self._past.interval_s, self.name)
-        return outlook_of(batch, np.arange(len(self._keys)), now_s + self._ahead_s)
+        batch = ForecastBatch(self._keys, self._rota.answers, now_s, self._past.interval_s, self.name)
+        return outlook_of(batch, now_s + self._ahead_s)
 
 
 class Replay:

@@ -15,7 +15,7 @@ import numpy as np
 from xds_server import metrics
 from xds_server.decisions.capacity import infer_capacity
 from xds_server.decisions.paths import follow, measuring
-from xds_server.decisions.rates import Delta, between, fresh, merging
+from xds_server.decisions.rates import Delta, fresh, growing, merging, sliced
 from xds_server.decisions.readings import Turn, chosen
 from xds_server.decisions.self_reports import COLUMNS, Place, SelfReports, capacity, gathering
 from xds_server.domain.load_report import LoadReport
@@ -30,6 +30,8 @@ from xds_server.state.watchable import Watchable
 
 T = TypeVar("T")
 _MOST_TICKS_ALONE = 12
+_TELLING = ("rps", "latency_ms", "cpu", "utilisation")
+"""What tells of an endpoint's capacity."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +148,7 @@ class Scrape:
         samples = await self._by_pieces(merging(young, at_s, interval_s))
         await self._measure_paths(young, at_s)
         told = await self._by_pieces(gathering(list(self._reports().values()), self._places(), self._clock.wall()))
-        self._history.append(self._completed(samples, told))
+        self._history.append(await self._by_pieces(self._completing(samples, told)))
         self._tell_ages(list(deltas.values()), now)
 
     async def _by_pieces(self, work: Generator[None, None, T]) -> T:
@@ -211,14 +213,14 @@ class Scrape:
         else:
             async with self._one_by_one:  # pages that come together take milliseconds each
                 await self._clock.sleep(0)
-                self._heard(node, page)
+                await self._heard(node, page)
 
-    def _heard(self, node: Node, page: CounterPage) -> None:
+    async def _heard(self, node: Node, page: CounterPage) -> None:
         known = self._known[node.id]
         known.failures, known.problem = 0, ""
         if known.page is None:
             known.page = page
-        elif delta := between(known.page, page):
+        elif delta := await self._by_pieces(growing(known.page, page)):
             known.page, known.delta = page, delta
             metrics.TELEMETRY_DISBELIEVED.labels("impossible").inc(delta.impossible)
 
@@ -239,20 +241,22 @@ class Scrape:
             self._placed = services, keys
         return self._placed[1]
 
-    def _completed(self, samples: Samples, told: SelfReports) -> Samples:
+    def _completing(self, samples: Samples, told: SelfReports) -> Generator[None, None, Samples]:
         """Fill in what endpoints say of themselves, and the capacity that this and rate and latency tell of."""
         concurrency = {s.name: s.policy.concurrency for s in self._services()}
         usual = Policy().concurrency
-        slots = np.array([concurrency.get(key.service, usual) for key in samples.keys], dtype=np.float64)
-        values = samples.values.copy()
-        if told.values and samples.keys:
-            unsaid = np.full(len(COLUMNS), np.nan)
-            values[:, COLUMNS] = [told.values.get(key, unsaid) for key in samples.keys]
-        rps, cpu, busy = (values[:, FIELDS.index(name)].astype(np.float64) for name in ("rps", "cpu", "utilisation"))
-        measured = infer_capacity(rps, samples.column("latency_ms"), slots)
-        values[:, FIELDS.index("kappa")], contradicted = capacity(rps, cpu, busy, measured)
+        unsaid, values = np.full(len(COLUMNS), np.nan), samples.values.copy()
+        for some in sliced(len(values)):
+            keys, rows = samples.keys[some], values[some]
+            slots = np.array([concurrency.get(key.service, usual) for key in keys], dtype=np.float64)
+            if told.values:
+                rows[:, COLUMNS] = [told.values.get(key, unsaid) for key in keys]
+            rps, took_ms, cpu, busy = (rows[:, FIELDS.index(name)].astype(np.float64) for name in _TELLING)
+            measured = infer_capacity(rps, took_ms, slots)
+            rows[:, FIELDS.index("kappa")], contradicted = capacity(rps, cpu, busy, measured)
+            metrics.TELEMETRY_DISBELIEVED.labels("contradiction").inc(contradicted)
+            yield
         metrics.TELEMETRY_DISBELIEVED.labels("impossible").inc(told.impossible)
-        metrics.TELEMETRY_DISBELIEVED.labels("contradiction").inc(contradicted)
         newest = self._history.samples.value
         if newest is not None and newest.keys == samples.keys:  # readers compare keys by identity before rows
             return replace(samples, values=values, keys=newest.keys)

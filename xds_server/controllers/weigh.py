@@ -17,7 +17,16 @@ from prometheus_client import Gauge
 from xds_server import metrics
 from xds_server.controllers.waking import newer_or_due
 from xds_server.decisions.paths import proximity
-from xds_server.decisions.roster import Roster, distance_of, index_of, outlook_of, roster_of, rows_of, sighting_of
+from xds_server.decisions.roster import (
+    Outlook,
+    Roster,
+    distance_of,
+    index_of,
+    outlook_of,
+    roster_of,
+    rows_of,
+    sighting_of,
+)
 from xds_server.decisions.shadow import Standing, decide
 from xds_server.decisions.weighting import LawState, Picture
 from xds_server.domain.forecast import ForecastBatch
@@ -60,10 +69,14 @@ class Sources:
 
 @dataclass(frozen=True)
 class News:
-    """What one step decides from; ``homes``: sidecars per virtual network and locality."""
+    """What one step decides from.
+
+    ``outlook``: what is expected of the ``foreseen``. ``homes``: sidecars per virtual network and locality.
+    """
 
     samples: Samples | None
-    forecasts: ForecastBatch | None
+    foreseen: tuple[EndpointKey, ...]
+    outlook: Outlook | None
     homes: Mapping[VirtualNetwork, Counter[Locality]]
     now_s: float
 
@@ -146,7 +159,7 @@ class WeighStep:
         s = self._sources
         self._seen = (s.samples.revision, s.forecasts.revision, s.services.revision, s.pins.revision)
         self._decided_at_s = self._clock.now()
-        news = News(s.samples.value, s.forecasts.value, _homes(s.nodes().values()), self._decided_at_s)
+        news = self._news(self._decided_at_s)
         services, pins = s.services.value, s.pins.value
         states: dict[ServiceName, Standing] = {}
         tables = {name: table for name, table in self.decided.value.items() if name in services}
@@ -166,9 +179,7 @@ class WeighStep:
         """Decide a service as it might be, on the current picture, without publishing or remembering anything."""
         if service.name not in self._states:
             return None
-        s = self._sources
-        news = News(s.samples.value, s.forecasts.value, _homes(s.nodes().values()), self._clock.now())
-        picture, state = self._picture(service, pins, news)
+        picture, state = self._picture(service, pins, self._news(self._clock.now()))
         return decide(picture, state.at_once())[1]
 
     def _record(
@@ -188,6 +199,11 @@ class WeighStep:
             _log.debug("weights changed", service=table.service, cause=table.cause)
         self._series.show(tables)
 
+    def _news(self, now_s: float) -> News:
+        s, batch = self._sources, self._sources.forecasts.value
+        keys, outlook = ((), None) if batch is None else (batch.keys, outlook_of(batch, now_s + self._ahead_s))
+        return News(s.samples.value, keys, outlook, _homes(s.nodes().values()), now_s)
+
     def _picture(self, service: Service, pins: tuple[Pin, ...], news: News) -> tuple[Picture, Standing]:
         """Return what there is to decide from for one service, and what the law remembers of it."""
         state = self._states.get(service.name)
@@ -197,9 +213,8 @@ class WeighStep:
         tick = outlook = None
         if (samples := news.samples) is not None:
             tick = sighting_of(samples, self._samples_rows.rows(samples.keys, roster))
-        if (batch := news.forecasts) is not None:
-            rows = self._forecast_rows.rows(batch.keys, roster)
-            outlook = outlook_of(batch, rows, news.now_s + self._ahead_s)
+        if news.outlook is not None:
+            outlook = news.outlook.cut(self._forecast_rows.rows(news.foreseen, roster))
         clients = sum((news.homes[v] for v in service.virtual_networks if v in news.homes), Counter[Locality]())
         near = proximity(distance_of(roster, clients), self._measured(roster, news))
         return Picture(roster, tick, outlook, pins, near, news.now_s, self._clock.wall()), state

@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from xds_server.domain.forecast import CHANNELS, MEDIAN, ForecastBatch
+from xds_server.domain.forecast import CHANNELS, HORIZON, MEDIAN, ForecastBatch
 from xds_server.domain.reason import Reason
 from xds_server.domain.subnets import Allocation, Autoscaling, Phase
 from xds_server.domain.weights import WeightTable
@@ -47,8 +47,9 @@ def reading_of(
     ahead: tuple[float, ...] = ()
     if batch is not None and table is not None and now_s - batch.made_at_s <= FRESH_STEPS * batch.step_s:
         rows = [i for i, key in enumerate(batch.keys) if key[0] == table.service and key[1] in endpoints]
-        medians = batch.quantiles[rows, CHANNELS.index("rps"), :, MEDIAN]
-        ahead = tuple(float(np.nansum(medians[:, step])) for step in range(medians.shape[1])) if rows else ()
+        own = batch.of(rows)
+        coming = (own.ahead(step)[:, CHANNELS.index("rps"), MEDIAN] for step in range(HORIZON if rows else 0))
+        ahead = tuple(float(np.nansum(rate)) for rate in coming)
     if table is None or "capacity" not in table.terms:
         return Reading(0.0, ahead, (), now_s)
     rows = [i for i, endpoint in enumerate(table.endpoints) if endpoint in endpoints]

@@ -114,16 +114,17 @@ def learn(level: Floats, proof: Floats, sample: Floats, requests: Floats) -> tup
     ``proof``: requests that speak for a level, whose standard error (of ln) is 1 / sqrt(proof); ``requests``: those
     that speak for the sample. A NaN sample leaves all, a NaN level takes it. Return level, proof, and who has moved.
     """
-    both, told = np.isfinite(level) & np.isfinite(sample) & (requests > 0), np.isfinite(sample)
+    told = np.isfinite(sample)
+    both = told & np.isfinite(level) & (requests > 0)
     behind, seen = np.maximum(proof, 1e-9), np.maximum(requests, 1e-9)
+    before, now = 1 / behind, 1 / seen
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         ratio = np.where(both, sample / level, 1.0)
-    apart = np.log(ratio) ** 2
-    moved = np.maximum(0, apart - SURPRISE**2 * (1 / behind + 1 / seen))
-    unsure = 1 / behind + moved
+    moved = np.maximum(0, np.log(ratio) ** 2 - SURPRISE**2 * (before + now))
+    unsure = before + moved
     evidence = np.minimum(1, seen / ENOUGH)
     most = np.where((ratio < STEADY[0]) | (ratio > STEADY[1]), JUMP, EWMA)
-    step = np.clip(unsure / (unsure + 1 / seen), LEAST_STEP * evidence, most * evidence)
+    step = np.minimum(np.maximum(unsure / (unsure + now), LEAST_STEP * evidence), most * evidence)
     return (
         np.where(both, level + step * (sample - level), np.where(told, sample, level)),
         np.where(both, np.minimum(behind + seen, seen / step), np.where(told, requests, proof)),

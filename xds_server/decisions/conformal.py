@@ -43,7 +43,8 @@ def learn(level: Floats, low: Float32, high: Float32, actual: Float32) -> Floats
 def spread(quantiles: Float32, level: Floats) -> Float32:
     """Move the deciles (rows x ... x quantiles) to or from their median so that the outermost leave ``level`` out.
 
-    The shape stays the forecast's own; by how much is told by the normal distribution's.
+    ``level``: one for each of the other axes, or 1 long where it is the same along one. The shape stays the forecast's
+    own; by how much is told by the normal distribution's.
     """
     median = quantiles[..., MEDIAN, None]
     stretch = (np.interp(level, _LEVELS, _REACH) / _REACH_80).astype(np.float32)

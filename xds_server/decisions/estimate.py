@@ -11,16 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xds_server.decisions.capacity import ENOUGH, EWMA, infer_capacity, learn, smooth
-from xds_server.decisions.roster import Outlook, Roster, Rows, Sighting, exact_sum, finite, kin_median, taken
+from xds_server.decisions.roster import Outlook, Roster, Rows, Sighting, bounded, exact_sum, finite, kin_median, taken
 from xds_server.decisions.scoring import failure_factor
 from xds_server.decisions.trust import BackTest, confidence
 from xds_server.domain.forecast import CHANNELS, MEDIAN, QUANTILES
 from xds_server.domain.policy import Guardrails
+from xds_server.domain.telemetry import FIELDS
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 RPS, LATENCY, ERRORS, KAPPA = range(len(CHANNELS))
+COLUMNS: Final = [FIELDS.index(channel) for channel in CHANNELS]
 P10, P30, P90 = (QUANTILES.index(q) for q in (0.1, 0.3, 0.9))
 BOUNDS: Final = np.array([[0.0, 1e9], [1e-3, 3.6e6], [0.0, 1.0], [1e-3, 1e7]])
 """Lowest and highest believable value per channel, in its unit: beyond, a value is cut; negative ones are unseen."""
@@ -125,12 +127,14 @@ def observe(memory: Memory, tick: Sighting, concurrency: float, forget_ticks: in
     load = exact_sum(finite(sample[:, RPS]))
     level[:, RPS] = np.where(heard, level[:, RPS], memory.level[:, RPS] * (1 - EWMA))
     level[:, KAPPA], proof, moved = learn(memory.level[:, KAPPA], memory.proof, sample[:, KAPPA], requests)
-    level[gone] = np.nan
+    known = memory.requests * (1 - EWMA * evidence) + requests
+    if gone.any():
+        level[gone], known, proof = np.nan, np.where(gone, 0, known), np.where(gone, 0, proof)
     return Memory(
         level=level,
         latest=sample,
-        requests=np.where(gone, 0, memory.requests * (1 - EWMA * evidence) + requests),
-        proof=np.where(gone, 0, proof),
+        requests=known,
+        proof=proof,
         seen_s=seen_s,
         believed=np.where(moved, np.nan, memory.believed),
         backtest=memory.backtest.mature(tick.at_s, tick.interval_s, sample),
@@ -154,38 +158,39 @@ def expect(memory: Memory, outlook: Outlook | None) -> Memory:
 
 def estimate(memory: Memory, outlook: Outlook | None, roster: Roster, rails: Guardrails, now_s: float) -> Estimate:
     """Believe: blend, be cautious, shrink what is thin, equal what is alike. At trust 0 the forecast has no part."""
-    quantiles = _usable(outlook, memory.level)
-    told = np.isfinite(quantiles[:, :, MEDIAN])
-    trust = np.where(told, memory.backtest.trust(rails.gate), 0.0)
+    forecast, p10, p30, p90 = _usable(outlook, memory.level)
+    trust = np.where(np.isnan(forecast), 0.0, memory.backtest.trust(rails.gate))
+    trusted = trust[:, KAPPA]
     sure = confidence(
         memory.requests,
         np.maximum(0, now_s - memory.seen_s) / memory.interval_s,
         memory.reporting / memory.nodes if memory.nodes else 0.0,
-        _width(quantiles[:, KAPPA]) * trust[:, KAPPA],
+        finite((p90 - p10) / np.maximum(forecast[:, KAPPA], 1e-9)) * trusted,
         rails.forget_ticks,
     )
-    used = _blend(trust, quantiles[:, :, MEDIAN], memory.level)
-    caution = np.clip(1 - sure / UNSURE, 0, 1)
+    used = _blend(trust, forecast, memory.level)
+    caution = bounded(1 - sure / UNSURE, 0.0, 1.0)
     error = 1 / np.sqrt(np.maximum(memory.proof, 4))
     capacity = _blend(
-        trust[:, KAPPA],
-        quantiles[:, KAPPA, MEDIAN] - caution * (quantiles[:, KAPPA, MEDIAN] - quantiles[:, KAPPA, P30]),
+        trusted,
+        forecast[:, KAPPA] - caution * (forecast[:, KAPPA] - p30),
         memory.level[:, KAPPA] * np.exp(-P30_SIGMA * caution * error),
     )
     capacity = capacity / failure_factor(used[:, LATENCY], used[:, ERRORS])
-    settled = (trust[:, KAPPA] == 0) & (memory.proof >= SETTLED * memory.requests)
+    settled = (trusted == 0) & (memory.proof >= SETTLED * memory.requests)
     kappa, together = _classes(_shrunk(roster, capacity, memory.requests), error, memory.believed, settled)
     return Estimate(
         reactive=memory.level,
-        forecast=quantiles[:, :, MEDIAN],
+        forecast=forecast,
         trust=trust,
         used=used,
         confidence=sure,
         kappa=kappa,
-        error=error * (1 - trust[:, KAPPA]) / np.sqrt(together),
+        error=error * (1 - trusted) / np.sqrt(together),
         alike=together > 1,
         load=max(
-            0.0, (0.0 if np.isnan(memory.load) else memory.load) + exact_sum(finite((used - memory.level)[:, RPS]))
+            0.0,
+            (0.0 if np.isnan(memory.load) else memory.load) + exact_sum(finite(used[:, RPS] - memory.level[:, RPS])),
         ),
     )
 
@@ -195,9 +200,9 @@ def _believable(tick: Sighting, concurrency: float) -> tuple[Floats, Floats]:
 
     An endpoint that answers nothing while requests are waiting is not unseen but slow: a tick long, at least.
     """
-    requests = np.clip(finite(tick.column("requests")), 0, 1e9)
-    waiting = np.clip(finite(tick.column("in_flight")), 0, 1e9)
-    sample = np.column_stack([tick.column(name) for name in CHANNELS])
+    requests = bounded(finite(tick.column("requests")), 0.0, 1e9)
+    waiting = bounded(finite(tick.column("in_flight")), 0.0, 1e9)
+    sample = tick.values.take(COLUMNS, axis=1)
     hung = (requests == 0) & (waiting > 0)
     if hung.any():
         sample[hung, RPS] = waiting[hung] / tick.interval_s
@@ -205,7 +210,7 @@ def _believable(tick: Sighting, concurrency: float) -> tuple[Floats, Floats]:
         sample[hung, ERRORS] = np.nan
         sample[hung, KAPPA] = np.nan
     unseen = ~np.isfinite(sample) | (sample < 0)
-    sample = np.where(unseen, np.nan, np.clip(sample, BOUNDS[:, 0], BOUNDS[:, 1]))
+    sample = np.where(unseen, np.nan, bounded(sample, BOUNDS[:, 0], BOUNDS[:, 1]))
     unknown = np.isnan(sample[:, KAPPA])
     if unknown.any():
         rows = sample[unknown]
@@ -215,21 +220,23 @@ def _believable(tick: Sighting, concurrency: float) -> tuple[Floats, Floats]:
     return sample, heard
 
 
-def _usable(outlook: Outlook | None, level: Floats) -> Floats:
-    """Return the forecast's quantiles within believable bounds, NaN where there is none or no level to stand beside."""
+def _usable(outlook: Outlook | None, level: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    """Return the forecast's medians and the P10, P30 and P90 of its capacities, all within believable bounds.
+
+    Medians are NaN where there is none or no level to stand beside; then the others have no part either.
+    """
     if outlook is None:
-        return np.full((*level.shape, len(QUANTILES)), np.nan)
-    cut = np.clip(outlook.quantiles, BOUNDS[:, :1], BOUNDS[:, 1:])
+        unknown = np.full(level.shape, np.nan)
+        return unknown, unknown[:, KAPPA], unknown[:, KAPPA], unknown[:, KAPPA]
     whole = np.isfinite(outlook.quantiles).all(axis=2) & np.isfinite(level)
-    return np.where(whole[:, :, None], cut, np.nan)
-
-
-def _width(quantiles: Floats) -> Floats:
-    """Return the 80 % interval relative to the median, 0 where there is no forecast."""
-    return finite((quantiles[:, P90] - quantiles[:, P10]) / np.maximum(quantiles[:, MEDIAN], 1e-9))
+    medians = np.where(whole, bounded(outlook.quantiles[:, :, MEDIAN], BOUNDS[:, 0], BOUNDS[:, 1]), np.nan)
+    p10, p30, p90 = bounded(outlook.quantiles[:, KAPPA].take([P10, P30, P90], axis=1).T, *BOUNDS[KAPPA])
+    return medians, p10, p30, p90
 
 
 def _blend(trust: Floats, forecast: Floats, reactive: Floats) -> Floats:
+    if not trust.any():
+        return reactive
     return np.where(trust > 0, trust * forecast + (1 - trust) * reactive, reactive)
 
 
@@ -253,11 +260,12 @@ def _classes(kappa: Floats, error: Floats, before: Floats, settled: Flags) -> tu
     rest = [np.argsort(logs, kind="stable")] if len(kappa) else []
     while rest:
         rows = rest.pop()
-        near, far = logs[rows], reach[rows]
-        middle = len(rows) // 2
+        near, was, enter = logs[rows], were[rows], reach[rows]
+        leave, middle = STICKY * enter, len(rows) // 2
         for _ in range(CENTRING):
-            apart = np.abs(near - near[middle])
-            inside = np.flatnonzero(apart <= np.where(np.abs(were[rows] - near[middle]) <= far, STICKY, 1.0) * far)
+            centre = near[middle]
+            far = np.where(np.abs(was - centre) <= enter, leave, enter)
+            inside = (np.abs(near - centre) <= far).nonzero()[0]
             if middle == (found := inside[len(inside) // 2]):
                 break
             middle = found
@@ -265,6 +273,6 @@ def _classes(kappa: Floats, error: Floats, before: Floats, settled: Flags) -> tu
         together[rows[inside]] = len(inside)
         outside = settled[rows]
         outside[inside] = False
-        low = np.arange(len(rows)) < middle
-        rest += [part for part in (rows[outside & low], rows[outside & ~low]) if len(part)]
+        low, high = slice(middle), slice(middle, None)
+        rest += [part for part in (rows[low][outside[low]], rows[high][outside[high]]) if len(part)]
     return shared, together

@@ -95,15 +95,19 @@ class Decided:
 def terms_of(memory: Memory, decided: Decided, law: Ints) -> Terms:
     """Return every number of a decision: name -> (unit, one value per row); NaN where a number has no part."""
     belief, scores, move = decided.belief, decided.scores, decided.move
-    rows = len(law)
+    rows, unknown, everywhere = len(law), np.full(len(law), np.nan), move.rows.all()
 
     def spread(values: Floats) -> Floats:
-        out = np.full(rows, np.nan)
+        if everywhere:
+            return values
+        out = unknown.copy()
         out[move.rows] = values
         return out
 
     def pinned(values: Mapping[int, float | None]) -> Floats:
-        out = np.full(rows, np.nan)
+        if not values:
+            return unknown
+        out = unknown.copy()
         for row, value in values.items():
             out[row] = np.nan if value is None else value
         return out
@@ -144,6 +148,8 @@ def terms_of(memory: Memory, decided: Decided, law: Ints) -> Terms:
 def last_words(decided: Decided, rails: Guardrails) -> tuple[str, ...]:
     """Return per row which rule had the last word, '' where the law's own result stands."""
     move = decided.move
+    if move.after is move.before and move.rows.all() and not decided.panic and not decided.pins:
+        return (move.words,) * len(move.rows)
     words = np.array(decided.scores.excluded, np.object_)
     words[move.rows] = _limits(move, rails) if move.after is not move.before else move.words
     if decided.panic:

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from xds_server.decisions.roster import exact_sum, middle
+from xds_server.decisions.roster import bounded, exact_sum, middle
 from xds_server.decisions.solve import rising_zero
 from xds_server.domain.policy import Guardrails
 from xds_server.domain.weights import FAIR
@@ -80,12 +80,12 @@ def fitted(wish: Floats, low: Floats, high: Floats) -> Floats:
         return np.asarray(low / least)
     if (most := exact_sum(high)) <= 1:
         return np.asarray(high / most)
-    clipped = np.clip(wish, low, high)
+    clipped = bounded(wish, low, high)
     if abs(exact_sum(clipped) - 1) <= 1e-9:
         return clipped
     first, last = float(np.log((low / wish).min())), float(np.log((high / wish).max()))
-    scale = rising_zero(lambda x: exact_sum(np.clip(np.exp(x) * wish, low, high)) - 1, first, last)
-    return np.asarray(np.clip(np.exp(scale) * wish, low, high))
+    scale = rising_zero(lambda x: exact_sum(bounded(np.exp(x) * wish, low, high)) - 1, first, last)
+    return bounded(np.exp(scale) * wish, low, high)
 
 
 def total_variation(one: Floats, other: Floats) -> float:
@@ -104,7 +104,7 @@ def worth_a_push(
     if total_variation(before, after) >= rails.dead_band:
         return True
     marked = np.log(ARRIVED if moving else max(ARRIVED, min(MARKED, rails.max_rise**0.9)))
-    if (np.abs(np.log(after / before)) >= np.clip(SURE * error, np.log(ARRIVED), marked)).any():
+    if (np.abs(np.log(after / before)) >= bounded(SURE * error, np.log(ARRIVED), marked)).any():
         return True
     return bool(np.ptp(wish) == 0 and np.ptp(integers(before)) > 0)
 

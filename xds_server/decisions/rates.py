@@ -62,26 +62,42 @@ def between(previous: CounterPage, current: CounterPage) -> Delta | None:
     A counter that fell was reset (Envoy restarted, host or series made anew): its new value is the growth. Counters of
     the admin page and the latency histogram can be reset apart, so each is judged apart, per endpoint.
     """
+    return in_one_go(growing(previous, current))
+
+
+def growing(previous: CounterPage, current: CounterPage) -> Generator[None, None, Delta | None]:
+    """Find what was counted between two pages (see ``between``) in pieces, as ``merging`` does."""
     elapsed_s = current.read_at_s - previous.read_at_s
     if not elapsed_s > 0:
         return None
     rows, before = _shared_rows(previous.keys, current.keys)
-    counts = np.zeros((len(rows), _WIDTH))
-    with np.errstate(invalid="ignore", over="ignore"):
-        counts[:, : len(COUNTERS)] = _growth(previous.counters[before], current.counters[rows])
-        counts[:, _BUCKETS.start : _SUM + 1] = _histogram_growth(_latency(previous)[before], _latency(current)[rows])
-        if previous.connects is not None and current.connects is not None:
-            counts[:, CONNECTS] = _histogram_growth(previous.connects[before], current.connects[rows])
-    active = current.active[rows]
-    sane = np.isfinite(counts).all(axis=1) & (counts >= 0).all(axis=1) & np.isfinite(active) & (active >= 0)
-    sane &= (counts[:, _COUNTED].max(axis=1, initial=0.0) <= ABSURD_PER_S * max(elapsed_s, 1.0)) & (
-        active <= ABSURD_PER_S
-    )
+    counts, active, sane = np.zeros((len(rows), _WIDTH)), current.active[rows], np.zeros(len(rows), np.bool_)
+    for some in sliced(len(rows)):
+        _grow(counts[some], (previous, before[some]), (current, rows[some]))
+        sane[some] = _sane(counts[some], active[some], elapsed_s)
+        yield
     keys = current.keys
     if len(rows) < len(keys) or not sane.all():
         keys = tuple(keys[r] for r in rows[sane])
         counts, active = counts[sane], active[sane]
     return Delta(current.node, current.read_at_s, elapsed_s, keys, counts, active, int(np.count_nonzero(~sane)))
+
+
+def _grow(counts: Float64, before: tuple[CounterPage, Rows], after: tuple[CounterPage, Rows]) -> None:
+    """Write into ``counts`` (see ``Delta``) what some rows of a page grew by since an earlier one."""
+    (old, was), (new, now) = before, after
+    with np.errstate(invalid="ignore", over="ignore"):
+        counts[:, : len(COUNTERS)] = _growth(old.counters[was], new.counters[now])
+        counts[:, _BUCKETS.start : _SUM + 1] = _histogram_growth(_latency(old, was), _latency(new, now))
+        if old.connects is not None and new.connects is not None:
+            counts[:, CONNECTS] = _histogram_growth(old.connects[was], new.connects[now])
+
+
+def _sane(counts: Float64, active: Float64, elapsed_s: float) -> NDArray[np.bool_]:
+    """Return which rows hold numbers that can be."""
+    possible = np.isfinite(counts).all(axis=1) & (counts >= 0).all(axis=1) & np.isfinite(active) & (active >= 0)
+    most = counts[:, _COUNTED].max(axis=1, initial=0.0)
+    return np.asarray(possible & (most <= ABSURD_PER_S * max(elapsed_s, 1.0)) & (active <= ABSURD_PER_S))
 
 
 def fresh(deltas: Iterable[Delta], now_s: float, max_age_s: float) -> list[Delta]:
@@ -180,8 +196,8 @@ def ratio(part: Float64, whole: Float64) -> Float64:
     return np.divide(part, whole, out=np.full_like(part, np.nan), where=whole > 0)
 
 
-def _latency(page: CounterPage) -> Float64:
-    return np.column_stack([page.latency_buckets, page.latency_sum_ms])
+def _latency(page: CounterPage, rows: Rows) -> Float64:
+    return np.column_stack([page.latency_buckets[rows], page.latency_sum_ms[rows]])
 
 
 def _growth(before: Float64, after: Float64) -> Float64:

@@ -4,12 +4,12 @@ Knows the order of rows and which endpoints are of a kind. Does not know what th
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from xds_server.domain.forecast import CHANNELS, HORIZON, QUANTILES, ForecastBatch
+from xds_server.domain.forecast import HORIZON, ForecastBatch
 from xds_server.domain.names import EndpointId, EndpointKey
 from xds_server.domain.telemetry import FIELDS, Samples
 from xds_server.domain.topology import Locality, Service, levels
@@ -73,12 +73,16 @@ class Sighting:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outlook:
-    """What is expected of one service at ``due_s``: ``quantiles`` float64, rows x len(CHANNELS) x len(QUANTILES)."""
+    """What is expected at ``due_s``: ``quantiles`` float64, rows x len(CHANNELS) x len(QUANTILES)."""
 
     made_at_s: float
     due_s: float
     quantiles: Floats
     source: str
+
+    def cut(self, rows: Rows) -> "Outlook":
+        """Return some rows of it, such as one service's; NaN where a row is -1."""
+        return replace(self, quantiles=taken(self.quantiles, rows))
 
 
 def index_of(keys: Sequence[EndpointKey]) -> Mapping[tuple[str, str], int]:
@@ -97,26 +101,28 @@ def sighting_of(samples: Samples, rows: Rows) -> Sighting:
     return Sighting(samples.at_s, samples.interval_s, samples.nodes, taken(samples.values, rows))
 
 
-def outlook_of(batch: ForecastBatch, rows: Rows, middle_s: float) -> Outlook | None:
-    """Cut one service's rows out of a batch, at the step whose interval holds ``middle_s``.
+def outlook_of(batch: ForecastBatch, middle_s: float) -> Outlook | None:
+    """Look a batch up at the step whose interval holds ``middle_s``; rows as its keys.
 
     Step k of a batch covers the interval that ends at ``made_at_s`` + (k + 1) ``step_s``. None when the batch is too
-    old to say anything of that time, or of another shape than promised.
+    old to say anything of that time.
     """
-    if batch.quantiles.shape[1:] != (len(CHANNELS), HORIZON, len(QUANTILES)) or not batch.step_s > 0:
+    if not batch.step_s > 0:
         return None
     ahead = (middle_s - batch.made_at_s) / batch.step_s
     if not -1 <= ahead < HORIZON:
         return None
     step = max(0, int(ahead))
-    quantiles = taken(batch.quantiles[:, :, step, :], rows)
-    return Outlook(batch.made_at_s, batch.made_at_s + (step + 1) * batch.step_s, quantiles, batch.source)
+    due_s = batch.made_at_s + (step + 1) * batch.step_s
+    return Outlook(batch.made_at_s, due_s, batch.ahead(step), batch.source)
 
 
 def taken(values: NDArray[np.generic], rows: Rows, missing: float = np.nan) -> Floats:
     """Return ``values[rows]`` as float64, ``missing`` where a row is -1."""
-    out = np.full((len(rows), *values.shape[1:]), missing, np.float64)
     there = rows >= 0
+    if there.all():
+        return np.asarray(values.take(rows, axis=0), np.float64)
+    out = np.full((len(rows), *values.shape[1:]), missing, np.float64)
     out[there] = values[rows[there]]
     return out
 
@@ -139,6 +145,11 @@ def exact_sum(values: Floats) -> float:
 def finite(values: Floats) -> Floats:
     """Return the values with 0 where one is unknown or infinite (np.nan_to_num costs five times as much on few)."""
     return np.where(np.isfinite(values), values, 0.0)
+
+
+def bounded(values: Floats, low: Floats | float, high: Floats | float) -> Floats:
+    """Return the values within bounds, NaN where they are (np.clip costs twice as much on a few rows)."""
+    return np.minimum(np.maximum(values, low), high)
 
 
 def kin_median(roster: Roster, values: Floats) -> Floats:

@@ -3,13 +3,14 @@
 Knows the formulas of docs/weights.md §2.5. Does not know capacities, shares or weights.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from xds_server.decisions.roster import Roster, finite, kin_median, middle
+from xds_server.decisions.roster import Roster, bounded, finite, kin_median, middle
 from xds_server.domain.policy import Preference, Thresholds
 from xds_server.domain.score import ScoreTable
 
@@ -52,8 +53,10 @@ def failure_factor(latency_ms: Floats, error_rate: Floats) -> Floats:
 
     A failed attempt is repeated, and counts at least the median latency: who fails fast must never look fast.
     """
+    failed = bounded(finite(error_rate), 0.0, MOST_ERRORS)
+    if not failed.any():
+        return np.ones_like(failed)
     typical = middle(latency_ms)
-    failed = np.clip(finite(error_rate), 0, MOST_ERRORS)
     short = finite(np.maximum(typical / latency_ms - 1, 0))
     return np.asarray((1 + failed * short) / (1 - failed))
 
@@ -63,8 +66,11 @@ def performance_ms(roster: Roster, latency_ms: Floats, error_rate: Floats) -> Fl
 
     Unknown latency is the median of like endpoints; 1 ms when nobody's is known.
     """
-    known = np.where(np.isnan(latency_ms), kin_median(roster, latency_ms), latency_ms)
-    return np.where(np.isnan(known), 1.0, known) * failure_factor(known, error_rate)
+    known, unseen = latency_ms, np.isnan(latency_ms)
+    if unseen.any():
+        known = np.where(unseen, kin_median(roster, latency_ms), latency_ms)
+        known = np.where(np.isnan(known), 1.0, known)
+    return known * failure_factor(known, error_rate)
 
 
 def score(
@@ -82,10 +88,12 @@ def score(
     scores = _relative(utility, available)
     poor = available & (scores < limits.min_score)  # the best has 1, so that somebody always stays
     if poor.any() and not panic:
-        why[poor] = [f"score {s:.3f} is below {limits.min_score:g}" for s in scores[poor]]
+        why |= {row: f"score {scores[row]:.3f} is below {limits.min_score:g}" for row in _rows(poor)}
         available, panic = _available(roster, why)
         scores = _relative(utility, available)
-    excluded = np.where(available, "", np.where(roster.draining, DRAINING, why))
+    excluded = [""] * len(scores)
+    for row in _rows(~available):
+        excluded[row] = DRAINING if roster.draining[row] else why[row]
     table = ScoreTable(
         service=roster.service.name,
         endpoints=roster.endpoints,
@@ -95,7 +103,7 @@ def score(
         proximity=measured.proximity,
         utility=utility,
         confidence=measured.confidence,
-        excluded=tuple(excluded.tolist()),
+        excluded=tuple(excluded),
         level=roster.level if roster.level.any() else None,
     )
     return table, panic
@@ -103,6 +111,8 @@ def score(
 
 def price_s(table: ScoreTable, preference: Preference) -> Floats:
     """Return what cost and proximity are worth per request, in seconds of delay, per row."""
+    if not preference.cost and not preference.proximity:
+        return np.zeros(len(table.score))
     available = table.available
     reference_s = middle(table.performance_ms[available]) / 1000
     dear = preference.cost * _over_median(table.cost, available)
@@ -112,13 +122,13 @@ def price_s(table: ScoreTable, preference: Preference) -> Floats:
 
 def _utility(preference: Preference, parts: tuple[Floats, Floats, Floats], available: Flags) -> Floats:
     counts = (preference.performance, preference.cost, preference.proximity)
-    terms = [w * _over_median(part, available) for w, part in zip(counts, parts, strict=True)]
-    return terms[0] + terms[1] + terms[2]
+    terms = [w * _over_median(part, available) for w, part in zip(counts, parts, strict=True) if w]
+    return np.asarray(sum(terms[1:], terms[0]))
 
 
 def _relative(utility: Floats, available: Flags) -> Floats:
     best = utility[available].min() if available.any() else 0.0
-    return np.clip(best / np.maximum(utility, 1e-12), 0, 1) if best > 0 else np.ones_like(utility)
+    return bounded(best / np.maximum(utility, 1e-12), 0.0, 1.0) if best > 0 else np.ones_like(utility)
 
 
 def _over_median(part: Floats, available: Flags) -> Floats:
@@ -126,26 +136,32 @@ def _over_median(part: Floats, available: Flags) -> Floats:
     return np.where(np.isnan(part), 1.0, part / reference) if reference > 0 else np.zeros_like(part)
 
 
-def _beyond_thresholds(measured: Measured, limits: Thresholds, before: tuple[str, ...]) -> NDArray[np.object_]:
-    """Return per row why it is beyond a threshold, '' where it is not."""
-    out = np.array([bool(why) and why != DRAINING for why in before], np.bool_)
+def _beyond_thresholds(measured: Measured, limits: Thresholds, before: tuple[str, ...]) -> dict[int, str]:
+    """Return why rows are beyond a threshold, those that are."""
+    out = np.zeros(len(before), np.bool_)
+    if any(before):
+        out[:] = [bool(why) and why != DRAINING for why in before]
     factor = np.where(out, RETURN, 1.0)
     heard = (measured.requests >= ENOUGH_REQUESTS) | out
     with np.errstate(invalid="ignore"):
         failing = heard & (measured.error_rate > limits.max_error_rate * factor)
         slow = heard & (measured.latency_ms > limits.max_latency_ms * factor)
-    why = np.full(len(out), "", np.object_)
-    why[slow] = [f"latency {v:.0f} ms is above {limits.max_latency_ms:g}" for v in measured.latency_ms[slow]]
-    why[failing] = [f"error rate {v:.3f} is above {limits.max_error_rate:g}" for v in measured.error_rate[failing]]
-    return why
+    latency, errors = measured.latency_ms, measured.error_rate
+    why = {row: f"latency {latency[row]:.0f} ms is above {limits.max_latency_ms:g}" for row in _rows(slow)}
+    return why | {row: f"error rate {errors[row]:.3f} is above {limits.max_error_rate:g}" for row in _rows(failing)}
 
 
-def _available(roster: Roster, why: NDArray[np.object_]) -> tuple[Flags, str]:
+def _rows(flags: Flags) -> list[int]:
+    return flags.nonzero()[0].tolist()
+
+
+def _available(roster: Roster, why: Mapping[int, str]) -> tuple[Flags, str]:
     """Return who may get traffic, and the words of a panic."""
     eligible = ~roster.draining
     if not eligible.any():
         return np.ones_like(eligible), DRAINED_WORDS if len(eligible) else ""
-    passing = eligible & (why == "")
+    passing = eligible.copy()
+    passing[list(why)] = False
     if passing.sum() < PANIC * eligible.sum() and _health(roster, eligible, passing) < 1:
         return eligible, PANIC_WORDS
     return passing, ""

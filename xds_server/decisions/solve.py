@@ -42,18 +42,18 @@ def equal_marginal_cost(kappa: Floats, price_s: Floats, load: float, concurrency
     """
     table = curve(concurrency)
     capacity = exact_sum(kappa)
-    wanted = float(np.clip(load, LEAST_UTILISATION * capacity, capacity))
+    wanted = min(max(load, LEAST_UTILISATION * capacity), capacity)
     if wanted >= FULL * capacity * (1 - 1e-6):
         return np.asarray(kappa / capacity)
     service_s = concurrency / kappa
 
     def rates(log_mu: float) -> Floats:
-        with np.errstate(over="ignore"):
-            return np.asarray(kappa * np.interp((np.exp(log_mu) - price_s) / service_s, table.marginal, table.rho))
+        return np.asarray(kappa * np.interp((np.exp(log_mu) - price_s) / service_s, table.marginal, table.rho))
 
     low = float(np.log((price_s + service_s).min()))
     high = float(np.log((price_s + service_s * table.marginal[-1]).max()))
-    best = rates(rising_zero(lambda x: exact_sum(rates(x)) / wanted - 1, low, high))
+    with np.errstate(over="ignore"):
+        best = rates(rising_zero(lambda x: exact_sum(rates(x)) / wanted - 1, low, high))
     return np.asarray(best / exact_sum(best))
 
 

@@ -4,13 +4,13 @@ Knows the back-test (matured forecasts against last value, docs/weights.md §1.4
 not know who forecasts, nor what follows from either number.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from xds_server.decisions.roster import Rows, taken
+from xds_server.decisions.roster import Rows, bounded, taken
 
 Floats = NDArray[np.float64]
 
@@ -63,38 +63,40 @@ class BackTest:
         if made_at_s == self.made_at_s:
             return self
         waiting = (*self.waiting, Waiting(due_s, predicted, last))[-LONGEST_QUEUE:]
-        return replace(self, waiting=waiting, made_at_s=made_at_s)
+        return BackTest(self.wrong, self.still, self.tests, waiting, made_at_s)
 
     def mature(self, at_s: float, interval_s: float, actual: Floats) -> "BackTest":
         """Compare what was predicted for this tick with what came; a forecast whose tick was missed is dropped."""
-        test = self
+        later = tuple(w for w in self.waiting if w.due_s > at_s + interval_s / 2)
+        test = BackTest(self.wrong, self.still, self.tests, later, self.made_at_s)
         for w in self.waiting:
             if abs(w.due_s - at_s) <= interval_s / 2:
-                test = test._compare(w, actual)
-        later = tuple(w for w in self.waiting if w.due_s > at_s + interval_s / 2)
-        return replace(test, waiting=later)
+                test = test._compared(w, actual)
+        return test
 
-    def _compare(self, told: Waiting, actual: Floats) -> "BackTest":
+    def _compared(self, told: Waiting, actual: Floats) -> "BackTest":
         with np.errstate(invalid="ignore", over="ignore"):
             wrong, still = np.abs(told.predicted - actual), np.abs(told.last - actual)
         known = np.isfinite(wrong) & np.isfinite(still)
         step = np.where(known, np.maximum(MEMORY, 1 / (self.tests + 1)), 0.0)  # a plain mean at first
-        return replace(
-            self,
-            wrong=self.wrong + step * (np.where(known, wrong, 0) - self.wrong),
-            still=self.still + step * (np.where(known, still, 0) - self.still),
-            tests=self.tests + known,
+        return BackTest(
+            self.wrong + step * (np.where(known, wrong, 0) - self.wrong),
+            self.still + step * (np.where(known, still, 0) - self.still),
+            self.tests + known,
+            self.waiting,
+            self.made_at_s,
         )
 
     def trust(self, gate: float) -> Floats:
         """Return 0..1 per row and channel: 0 at or above ``gate`` times last value's error, 1 at FULL_TRUST of that."""
-        ratio = np.divide(self.wrong, self.still, out=np.full_like(self.wrong, np.inf), where=self.still > 0)
-        opened = (self.tests >= FEWEST_TESTS) & (ratio < gate)
-        way = gate * (1 - FULL_TRUST) if gate > 0 else 1.0
-        return np.where(opened, np.clip((gate - np.where(opened, ratio, gate)) / way, 0, 1), 0.0)
+        judged = (self.tests >= FEWEST_TESTS) & (self.still > 0)
+        if gate <= 0 or not judged.any():
+            return np.zeros_like(self.wrong)
+        ratio = np.divide(self.wrong, self.still, out=np.full_like(self.wrong, gate), where=judged)
+        return bounded((gate - ratio) / (gate * (1 - FULL_TRUST)), 0.0, 1.0)
 
 
-def confidence(requests: Floats, age_ticks: Floats, coverage: ArrayLike, width: Floats, forget_ticks: int) -> Floats:
+def confidence(requests: Floats, age_ticks: Floats, coverage: float, width: Floats, forget_ticks: int) -> Floats:
     """Return how sure the estimate is, 0..1: the product of its evidence, freshness, coverage and narrowness.
 
     ``requests``: decaying count seen. ``age_ticks``: since last seen; fresh up to 1.5, worthless at ``forget_ticks``.
@@ -102,5 +104,5 @@ def confidence(requests: Floats, age_ticks: Floats, coverage: ArrayLike, width: 
     relative to its median, times the trust in it (0 when no forecast is used).
     """
     evidence = requests / (requests + ENOUGH_REQUESTS)
-    freshness = np.clip(1 - (age_ticks - 1.5) / max(forget_ticks - 1.5, 1.0), 0, 1)
-    return np.asarray(evidence * freshness * np.clip(coverage, 0, 1) / (1 + np.maximum(width, 0) / 2))
+    freshness = bounded(1 - (age_ticks - 1.5) / max(forget_ticks - 1.5, 1.0), 0.0, 1.0)
+    return np.asarray(evidence * freshness * min(max(coverage, 0.0), 1.0) / (1 + np.maximum(width, 0) / 2))

@@ -162,6 +162,8 @@ def _begin(state: LawState, now_s: float, pins: Mapping[int, Pin], available: Fl
         laid = np.zeros(len(available), np.bool_)
         laid[list(pins)] = True
         return np.where(available, unlaid(state.law, laid), NONE)
+    if not state.pinned.any():
+        return np.where(available, state.law, NONE)
     lifted = state.pinned & (not state.blind(now_s))
     lifted[list(pins)] = False
     return np.where(available, np.where(lifted, state.published, state.law), NONE)
@@ -172,7 +174,7 @@ def _move(state: LawState, now_s: float, belief: Estimate, prices: Floats, begin
     rows, level = begin != NONE, state.roster.level
     if not rows.any():
         return Move(rows, np.zeros(0), np.zeros(0), np.zeros(0))
-    parts = [rows & (level == one) for one in np.unique(level[rows])]
+    parts = [rows & (level == one) for one in np.unique(level[rows])] if level.any() else [rows]
     if len(parts) == 1:
         return _share_out(state, now_s, belief, prices, begin)
     loads = [exact_sum(finite(belief.used[part, RPS])) for part in parts]
@@ -217,16 +219,18 @@ def _recorded(picture: Picture, state: LawState, decided: Decided) -> tuple[LawS
     published = overlaid(law, decided.pins, picture.roster.level)
     pinned = np.zeros(len(law), np.bool_)
     pinned[list(decided.pins)] = True
+    new = bool(state.changed) or not np.array_equal(published, state.published)
+    cause = _cause(state, law, pinned, decided) if new else ""
     after = replace(
         state,
         law=law,
         published=published,
         pinned=pinned,
         excluded=scores.excluded,
+        pushed_s=picture.now_s if new else state.pushed_s,
         changed="",
         moving=move.moving,
     )
-    cause = "" if not state.changed and np.array_equal(published, state.published) else _cause(state, after, decided)
     table = WeightTable(
         service=scores.service,
         endpoints=scores.endpoints,
@@ -237,15 +241,15 @@ def _recorded(picture: Picture, state: LawState, decided: Decided) -> tuple[LawS
         cause=cause,
         decided_at_s=picture.now_s,
     )
-    return (replace(after, pushed_s=picture.now_s) if cause else after), table
+    return after, table
 
 
-def _cause(before: LawState, after: LawState, decided: Decided) -> str:
+def _cause(before: LawState, law: Ints, pinned: Flags, decided: Decided) -> str:
     if before.changed:
         return before.changed
-    if not np.array_equal(before.pinned, after.pinned) or np.array_equal(before.law, after.law):
+    if not np.array_equal(before.pinned, pinned) or np.array_equal(before.law, law):
         return PINNED
-    if before.excluded != after.excluded:
+    if before.excluded != decided.scores.excluded:
         return PANIC if decided.panic else AVAILABILITY
     if decided.move.words in {LOST, KEPT}:
         return STALE

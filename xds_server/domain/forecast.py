@@ -1,9 +1,11 @@
 """Forecast: what a series is expected to do, as quantiles per step ahead.
 
-Knows the fixed shape that model, fallback and history agree on. Does not know how a forecast is made.
+Knows the fixed shape that model, fallback and history agree on, and which step of an older forecast is the next one.
+Does not know how a forecast is made.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -24,22 +26,59 @@ CHANNELS: Final = ("rps", "latency_ms", "error_rate", "kappa")
 """What is forecast per endpoint: requests/s, mean latency in ms, failed fraction, capacity in requests/s."""
 
 Float32 = NDArray[np.float32]
+Floats = NDArray[np.float64]
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """What was forecast of some rows of a batch at one moment; its numbers are never written again.
+
+    ``quantiles``: float32, rows x len(CHANNELS) x HORIZON x len(QUANTILES), in each channel's unit, non-decreasing
+    along the last axis; NaN where a channel has too little history. ``rows``: which row of the batch each is of, -1
+    where it is of none any more. ``age``: steps since then, below HORIZON.
+    """
+
+    quantiles: Float32
+    rows: Rows
+    age: int = 0
+
+
+def followed(answers: Iterable[Answer], places: Rows) -> tuple[Answer, ...]:
+    """Return answers about rows that moved to other ``places``, -1 for those that are answered for no more."""
+    moved = [replace(a, rows=np.where(a.rows >= 0, places[a.rows], -1)) for a in answers]
+    return tuple(answer for answer in moved if (answer.rows >= 0).any())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ForecastBatch:
-    """Forecasts of many keys made at one moment.
+    """The newest forecasts of many keys, as seen at one moment.
 
-    ``quantiles``: float32, keys x len(CHANNELS) x HORIZON x len(QUANTILES), in each channel's unit, non-decreasing
-    along the last axis; NaN where a channel of a key has too little history. ``source``: the forecaster's name;
-    ``because``: why it was this one (empty when it is the first choice). ``made_at_s`` and ``step_s`` on the control
-    plane's clock.
+    ``answers``: each row is in at most one of them. ``source``: the forecaster's name; ``because``: why it was this
+    one (empty when it is the first choice). ``made_at_s`` and ``step_s`` on the control plane's clock.
     """
 
     keys: tuple[EndpointKey, ...]
-    quantiles: Float32
+    answers: tuple[Answer, ...]
     made_at_s: float
     step_s: float
     source: str
     version: str = ""
     because: str = ""
+
+    def ahead(self, step: int) -> Floats:
+        """Return what is expected of a step, 0 the next: float64, keys x CHANNELS x QUANTILES, NaN where unknown.
+
+        Beyond the end of an older answer its last step stays.
+        """
+        expected = np.full((len(self.keys), len(CHANNELS), len(QUANTILES)), np.nan)
+        for answer in self.answers:
+            there = answer.rows >= 0
+            expected[answer.rows[there]] = answer.quantiles[:, :, min(answer.age + step, HORIZON - 1)][there]
+        return expected
+
+    def of(self, rows: Sequence[int]) -> "ForecastBatch":
+        """Return the batch of some rows, each at most once."""
+        places = np.full(len(self.keys), -1)
+        places[rows] = np.arange(len(rows))
+        return replace(self, keys=tuple(self.keys[r] for r in rows), answers=followed(self.answers, places))

@@ -4,6 +4,7 @@ Knows the table's shape. Does not know the formula: that is ``decisions.scoring`
 """
 
 from dataclasses import dataclass
+from operator import not_
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,4 +36,4 @@ class ScoreTable:
     @property
     def available(self) -> NDArray[np.bool_]:
         """Return which endpoints may get traffic."""
-        return np.array([not why for why in self.excluded], dtype=np.bool_)
+        return np.fromiter(map(not_, self.excluded), np.bool_, len(self.excluded))

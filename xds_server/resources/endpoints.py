@@ -38,37 +38,62 @@ def load_assignment(
     """
     if not service.endpoints and not allow_empty:
         raise EmptyAssignment(f"service {service.name!r} has no endpoints; add one, or allow it to be empty")
-    weighted = _weighted(service, table)
-    _refuse_endpoints(service)
-    _refuse_bounds(service, weighted)
-    message = endpoint_pb2.ClusterLoadAssignment(cluster_name=service.name)
-    if dialect is Dialect.GRPC:
-        _write_grpc(message, weighted)
-    else:
-        _write_envoy(message, weighted)
-    return encode(message)
+    return Assignment(service, dialect).weighted(table)
 
 
-def _weighted(service: Service, table: WeightTable | None) -> Weighted:
-    """Pair endpoints with weights, by id, so that equal facts give equal bytes."""
-    decided = dict(zip(table.endpoints, table.weights.tolist(), strict=True)) if table is not None else {}
-    ordered = sorted(service.endpoints, key=lambda endpoint: endpoint.id)
-    return [(e, 0 if e.draining else decided.get(e.id, FAIR)) for e in ordered]
+class Assignment:
+    """A service's load assignment in one dialect, to be given ever new weights; see ``load_assignment``.
 
+    What depends on the service alone is checked and built once: all of it but the numbers for Envoy, nothing for gRPC,
+    where weights decide who is in it.
+    """
 
-def _write_envoy(message: endpoint_pb2.ClusterLoadAssignment, weighted: Weighted) -> None:
-    groups, level = {}, levels(e.priority for e, _ in weighted)
-    for priority, locality in sorted({(e.priority, e.locality) for e, _ in weighted}):
-        group = message.endpoints.add(priority=level[priority])
-        group.locality.region, group.locality.zone = locality.region, locality.zone
-        groups[priority, locality] = group
-    for endpoint, weight in weighted:
-        item = groups[endpoint.priority, endpoint.locality].lb_endpoints.add()
-        _write_endpoint(item, endpoint)
-        item.load_balancing_weight.value = weight or 1  # 0 is rejected; DRAINING is what keeps requests away
-        if not weight:
-            spills = len(level) > 1 and not endpoint.draining
-            item.health_status = health_check_pb2.UNHEALTHY if spills else health_check_pb2.DRAINING
+    def __init__(self, service: Service, dialect: Dialect) -> None:
+        """Raises DuplicateEndpoint, UnusableAddress."""
+        _refuse_endpoints(service)
+        self.service = service
+        self._dialect = dialect
+        self._endpoints = sorted(service.endpoints, key=lambda endpoint: endpoint.id)
+        self._message = endpoint_pb2.ClusterLoadAssignment(cluster_name=service.name)
+        self._items: list[endpoint_components_pb2.LbEndpoint] = []
+        self._written = [-1] * len(self._endpoints)
+        self._levels = levels(e.priority for e in self._endpoints)
+        if dialect is not Dialect.GRPC:
+            self._build()
+
+    def weighted(self, table: WeightTable | None) -> Resource:
+        """Encode it with a table's weights, by id, so that equal facts give equal bytes. Raises WeightOutOfBounds."""
+        decided = dict(zip(table.endpoints, table.weights.tolist(), strict=True)) if table is not None else {}
+        weights = [0 if e.draining else decided.get(e.id, FAIR) for e in self._endpoints]
+        _refuse_bounds(self.service, weights)
+        if self._dialect is Dialect.GRPC:
+            message = endpoint_pb2.ClusterLoadAssignment(cluster_name=self.service.name)
+            _write_grpc(message, list(zip(self._endpoints, weights, strict=True)))
+            return encode(message)
+        for row, (weight, written) in enumerate(zip(weights, self._written, strict=True)):
+            if weight != written:
+                self._write(row, weight)
+        self._written = weights
+        return encode(self._message)
+
+    def _build(self) -> None:
+        groups = {}
+        for priority, locality in sorted({(e.priority, e.locality) for e in self._endpoints}):
+            group = self._message.endpoints.add(priority=self._levels[priority])
+            group.locality.region, group.locality.zone = locality.region, locality.zone
+            groups[priority, locality] = group
+        for endpoint in self._endpoints:
+            item = groups[endpoint.priority, endpoint.locality].lb_endpoints.add()
+            _write_endpoint(item, endpoint)
+            self._items.append(item)
+
+    def _write(self, row: int, weight: int) -> None:
+        """Write a weight for Envoy: 0 is rejected, health is what keeps requests away."""
+        item = self._items[row]
+        item.load_balancing_weight.value = weight or 1
+        spills = len(self._levels) > 1 and not self._endpoints[row].draining
+        away = health_check_pb2.UNHEALTHY if spills else health_check_pb2.DRAINING
+        item.health_status = health_check_pb2.UNKNOWN if weight else away
 
 
 def _write_grpc(message: endpoint_pb2.ClusterLoadAssignment, weighted: Weighted) -> None:
@@ -110,10 +135,8 @@ def _refuse_endpoints(service: Service) -> None:
         places[place] = endpoint.id
 
 
-def _refuse_bounds(service: Service, weighted: Weighted) -> None:
-    low, high, total = 0, 0, 0
-    for _, weight in weighted:
-        low, high, total = min(low, weight), max(high, weight), total + (weight or 1)
+def _refuse_bounds(service: Service, weights: Sequence[int]) -> None:
+    low, high, total = min(weights, default=0), max(weights, default=0), sum(weights) + weights.count(0)
     if low < 0 or total > HIGHEST_WEIGHT:
         raise WeightOutOfBounds(
             f"service {service.name!r}: weights run from {low} to {high} and add up to {total};"

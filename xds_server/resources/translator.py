@@ -14,7 +14,7 @@ from xds_server.domain.subnets import Allocation, SubnetPlan
 from xds_server.domain.topology import Appliance, Dialect, Node, Service
 from xds_server.domain.weights import WeightTable
 from xds_server.resources.clusters import appliance_cluster, service_cluster
-from xds_server.resources.endpoints import load_assignment
+from xds_server.resources.endpoints import Assignment
 from xds_server.resources.interfaces import network_interface
 from xds_server.resources.listeners import api_listener, service_listener, subnet_listener
 from xds_server.resources.refusals import Refused
@@ -37,6 +37,7 @@ class Translator:
 
     def __init__(self) -> None:
         self._made: dict[tuple[str, ...], tuple[tuple[Any, ...], Resource]] = {}
+        self._assignments: dict[tuple[ServiceName, Dialect], Assignment] = {}
 
     def sidecar(self, node: Node, services: Iterable[Service], tables: Mapping[ServiceName, WeightTable]) -> Rendering:
         """Return what every node of this one's group gets: the services offered to its virtual network.
@@ -44,7 +45,10 @@ class Translator:
         Without a table a service's weights are equal. Listeners that would share a port go to the first by name.
         """
         rendering, ports = Rendering(), dict[int, ServiceName]()
-        for service in sorted(services, key=lambda service: service.name):
+        services = sorted(services, key=lambda service: service.name)
+        names = {service.name for service in services}
+        self._assignments = {key: known for key, known in self._assignments.items() if key[0] in names}
+        for service in services:
             if node.virtual_network not in service.virtual_networks:
                 continue
             if not self._service(rendering, node.dialect, service, tables.get(service.name)):
@@ -98,7 +102,7 @@ class Translator:
     def _service(self, rendering: Rendering, dialect: Dialect, service: Service, table: WeightTable | None) -> bool:
         """Add what all groups of a dialect share. Endpoints first: without them a cluster would warm for 15 s."""
         key = (service.name, dialect)
-        if not self._add(rendering, key, _load_assignment, service, table, dialect):
+        if not self._add(rendering, key, self._load_assignment, service, table, dialect):
             return False
         self._add(rendering, key, service_cluster, service, dialect)
         self._add(rendering, key, service_routes, service, dialect)
@@ -120,7 +124,9 @@ class Translator:
             del self._made[next(iter(self._made))]
         return True
 
-
-def _load_assignment(service: Service, table: WeightTable | None, dialect: Dialect) -> Resource:
-    """Encode a service's endpoints. Here an empty service is a fact, such as an appliance's before its first subnet."""
-    return load_assignment(service, table, dialect, allow_empty=True)
+    def _load_assignment(self, service: Service, table: WeightTable | None, dialect: Dialect) -> Resource:
+        """Encode a service's endpoints. Here it may be empty, such as an appliance's before its first subnet."""
+        known = self._assignments.get((service.name, dialect))
+        if known is None or known.service is not service:
+            known = self._assignments[service.name, dialect] = Assignment(service, dialect)
+        return known.weighted(table)

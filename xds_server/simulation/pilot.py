@@ -15,7 +15,7 @@ from xds_server.decisions.capacity import infer_capacity
 from xds_server.decisions.rates import between, merge
 from xds_server.decisions.roster import index_of, outlook_of, roster_of, rows_of, sighting_of
 from xds_server.decisions.weighting import LawState, Picture, decide
-from xds_server.domain.forecast import CHANNELS, HORIZON, QUANTILES, ForecastBatch
+from xds_server.domain.forecast import CHANNELS, HORIZON, QUANTILES, Answer, ForecastBatch
 from xds_server.domain.names import EndpointKey, NodeId
 from xds_server.domain.telemetry import COUNTERS, FIELDS, LATENCY_BOUNDS_MS, CounterPage, Samples
 from xds_server.domain.topology import Service
@@ -70,9 +70,9 @@ class Pilot:
         if samples is not None:
             self._history.append(samples)
             tick = sighting_of(samples, self._rows)
-            outlook_batch = self._forecast(fleet.now_s)
-            if outlook_batch is not None:
-                outlook = outlook_of(outlook_batch, self._rows, fleet.now_s + self._timing.ahead_s)
+            batch = self._forecast(fleet.now_s)
+            expected = None if batch is None else outlook_of(batch, fleet.now_s + self._timing.ahead_s)
+            outlook = None if expected is None else expected.cut(self._rows)
         near = np.zeros(len(self._keys))
         picture = Picture(self._roster, tick, outlook, (), near, fleet.now_s, fleet.now_s)
         self._state, table = decide(picture, self._state)
@@ -101,4 +101,5 @@ class Pilot:
         keys, values = self._history.batch(CHANNELS)
         quantiles = self._foresight(values, now_s, self._timing.tick_s)
         assert quantiles.shape == (len(keys), len(CHANNELS), HORIZON, len(QUANTILES))
-        return ForecastBatch(keys, quantiles, now_s, self._timing.tick_s, "simulated")
+        answer = Answer(quantiles, np.arange(len(keys)))
+        return ForecastBatch(keys, (answer,), now_s, self._timing.tick_s, "simulated")

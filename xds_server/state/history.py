@@ -83,11 +83,12 @@ class History:
         elif samples.at_s < (self._newest_s if latest is None else latest.at_s):
             return False
         step = round((samples.at_s - self._origin_s) / self.interval_s)
-        self._open(step)
         rows = self._rows_of(samples.keys)
         recorded = rows >= 0
         self.unrecorded = len(rows) - int(np.count_nonzero(recorded))
-        self._ring[rows[recorded], :, step % self.capacity_steps] = samples.values[recorded][:, self._columns]
+        newest = self._opened(step)
+        newest[rows[recorded]] = samples.values[recorded][:, self._columns]
+        self._ring[: len(newest), :, step % self.capacity_steps] = newest  # at once: each number is a line of memory
         self._seen[rows[recorded]] = step
         self._forget(step - self._forget_after)
         self.samples.set(samples)
@@ -178,13 +179,16 @@ class History:
             self._last_batch = np.empty(shape, dtype=np.float32)
         return self._last_batch
 
-    def _open(self, step: int) -> None:
-        """Move on to a step; every step on the way, and this one, begins empty."""
-        new = min(step - self._step, self.capacity_steps)
-        if new > 0:
-            at = np.arange(step - new + 1, step + 1) % self.capacity_steps
+    def _opened(self, step: int) -> Float32:
+        """Move on to a step; return what it holds, rows x channels. A new one is empty, as are those on the way."""
+        if step == self._step:
+            return self.newest(self.channels)
+        between = min(step - self._step, self.capacity_steps) - 1
+        if between:
+            at = np.arange(step - between, step) % self.capacity_steps
             self._ring[: len(self._row), :, at] = np.nan
         self._step = step
+        return np.full((len(self._row), len(self.channels)), np.nan, np.float32)
 
     def _rows_of(self, keys: tuple[EndpointKey, ...]) -> NDArray[np.intp]:
         """Return the row of each key, a new one for a stranger, -1 when there is no room."""

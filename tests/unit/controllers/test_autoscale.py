@@ -15,7 +15,7 @@ from xds_server import metrics
 from xds_server.adapters.onnx_forecaster import OnnxForecaster
 from xds_server.controllers.autoscale import OWNER, Autoscale, Scene
 from xds_server.controllers.base import Controller
-from xds_server.domain.forecast import CHANNELS, HORIZON, QUANTILES, ForecastBatch
+from xds_server.domain.forecast import CHANNELS, HORIZON, QUANTILES, Answer, ForecastBatch
 from xds_server.domain.names import EndpointId
 from xds_server.domain.subnets import Autoscaling, Phase
 from xds_server.domain.topology import Service
@@ -61,7 +61,8 @@ class World:
         rows = np.array([[np.nan] * (longest - len(self.seen[n])) + self.seen[n] for n in names], np.float32)
         out = np.full((len(names), len(CHANNELS), HORIZON, len(QUANTILES)), np.nan, np.float32)
         out[:, CHANNELS.index("rps")] = forecaster.forecast(rows)
-        return ForecastBatch(tuple((NAT.service, n) for n in names), out, self.clock.now(), STEP_S, "model")
+        answers = (Answer(out, np.arange(len(names))),)
+        return ForecastBatch(tuple((NAT.service, n) for n in names), answers, self.clock.now(), STEP_S, "model")
 
     def subnets(self) -> list[Phase]:
         """Return the phases of all there are."""

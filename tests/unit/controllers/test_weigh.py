@@ -11,7 +11,7 @@ from tests.fakes.law import NAME, pin, service
 from xds_server import metrics
 from xds_server.controllers import weigh
 from xds_server.controllers.weigh import Sources, WeighStep
-from xds_server.domain.forecast import CHANNELS, HORIZON, QUANTILES, ForecastBatch
+from xds_server.domain.forecast import CHANNELS, HORIZON, QUANTILES, Answer, ForecastBatch
 from xds_server.domain.names import EndpointKey, NodeId, ServiceName, VirtualNetwork
 from xds_server.domain.paths import PATH_FIELDS, PathSample
 from xds_server.domain.policy import Preference
@@ -51,7 +51,8 @@ class House:
     def forecast(self):
         """Set a forecast of now."""
         shape = (len(self.keys), len(CHANNELS), HORIZON, len(QUANTILES))
-        self.forecasts.set(ForecastBatch(self.keys, np.ones(shape, np.float32), self.clock.now(), 1.0, "test"))
+        answers = (Answer(np.ones(shape, np.float32), np.arange(len(self.keys))),)
+        self.forecasts.set(ForecastBatch(self.keys, answers, self.clock.now(), 1.0, "test"))
 
     async def tick(self, latency_ms=20.0):
         """A second passes, a sample comes, the step decides."""

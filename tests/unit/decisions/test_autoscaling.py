@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.fakes.sam import wish as request
 from xds_server.decisions.autoscaling import Reading, Wish, missing, reading_of, surplus, wish
-from xds_server.domain.forecast import CHANNELS, HORIZON, QUANTILES, ForecastBatch
+from xds_server.domain.forecast import CHANNELS, HORIZON, QUANTILES, Answer, ForecastBatch
 from xds_server.domain.names import ApplianceName, EndpointId, ServiceName, SubnetId
 from xds_server.domain.subnets import Allocation, Autoscaling, Phase
 from xds_server.domain.weights import WeightTable
@@ -110,7 +110,7 @@ def test_readings_are_of_the_appliances_own_subnets():
     table = WeightTable(ServiceName("nat"), names, np.array([1, 1, 1]), terms=terms)
     quantiles = np.ones((2, len(CHANNELS), HORIZON, len(QUANTILES)), np.float32)
     keys = ((ServiceName("nat"), names[0]), (ServiceName("nat"), names[2]))
-    batch = ForecastBatch(keys, quantiles, 100.0, 5.0, "model")
+    batch = ForecastBatch(keys, (Answer(quantiles, np.arange(2)),), 100.0, 5.0, "model")
     seen = reading_of({"a", "b"}, table, batch, 110.0)
     assert seen.load == 30.0
     assert seen.ahead == (1.0,) * HORIZON

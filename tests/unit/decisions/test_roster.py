@@ -15,7 +15,7 @@ from xds_server.decisions.roster import (
     rows_of,
     sighting_of,
 )
-from xds_server.domain.forecast import CHANNELS, HORIZON, QUANTILES, ForecastBatch
+from xds_server.domain.forecast import CHANNELS, HORIZON, QUANTILES, Answer, ForecastBatch
 from xds_server.domain.names import EndpointId, EndpointKey, ServiceName
 from xds_server.domain.telemetry import FIELDS, Samples
 from xds_server.domain.topology import Endpoint, Locality
@@ -26,15 +26,12 @@ def keys(*names):
     return (EndpointKey(ServiceName("other"), EndpointId("e0")), *(EndpointKey(NAME, EndpointId(n)) for n in names))
 
 
-SHAPE = (3, len(CHANNELS), HORIZON, len(QUANTILES))
-
-
-def batch(shape=SHAPE):
-    """A batch made at 100 s whose value at step k is 100 k + row."""
-    values = np.zeros(shape, np.float32)
-    if len(shape) == 4:
-        values += 100 * np.arange(shape[2])[None, None, :, None] + np.arange(shape[0])[:, None, None, None]
-    return ForecastBatch(keys("e1", "e0"), values, made_at_s=100.0, step_s=5.0, source="test")
+def batch():
+    """A batch made at 100 s whose value at step k is 100 k + row; row 1 was answered two steps before the others."""
+    values = np.zeros((5, len(CHANNELS), HORIZON, len(QUANTILES)), np.float32)
+    values += 100 * np.arange(HORIZON)[None, None, :, None] + np.arange(5)[:, None, None, None]
+    answers = (Answer(values[:4], np.array([0, -1, 2, -1])), Answer(values[1:2] - 200, np.array([1]), age=2))
+    return ForecastBatch(keys("e1", "e0"), answers, made_at_s=100.0, step_s=5.0, source="test")
 
 
 ROSTER = roster_of(service(3))
@@ -53,16 +50,17 @@ def test_rows_are_found_by_name_and_missing_ones_are_nan():
 @pytest.mark.parametrize(("middle_s", "step"), [(99.0, 0), (102.5, 0), (104.9, 0), (105.1, 1), (157.5, 11)])
 def test_forecast_is_looked_up_in_the_interval_that_holds_the_time(middle_s, step):
     """Step k of a batch is the interval that ends k + 1 steps after it was made."""
-    seen = outlook_of(batch(), ROWS, middle_s)
+    seen = outlook_of(batch(), middle_s)
     assert seen is not None
-    assert seen.quantiles[0, 0, 0] == 100 * step + 2
+    assert seen.cut(ROWS).quantiles[0, 0, 0] == 100 * step + 2
+    assert seen.cut(ROWS).quantiles[1, 0, 0] == 100 * min(step, HORIZON - 3) + 1
+    assert np.isnan(seen.cut(ROWS).quantiles[2]).all()
     assert seen.due_s == 100 + 5 * (step + 1)
 
 
-def test_forecast_beyond_its_horizon_or_of_another_shape_is_none():
-    """An old batch says nothing of now; a wrong shape is not read at all."""
-    assert outlook_of(batch(), ROWS, 160.1) is None
-    assert outlook_of(batch((3, 2, HORIZON, len(QUANTILES))), ROWS, 102.0) is None
+def test_forecast_beyond_its_horizon_is_none():
+    """An old batch says nothing of now."""
+    assert outlook_of(batch(), 160.1) is None
 
 
 def test_medians_ignore_the_unknown():
