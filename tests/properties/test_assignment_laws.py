@@ -2,7 +2,7 @@
 
 import numpy as np
 from envoy.config.endpoint.v3 import endpoint_pb2
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xds_server.domain.names import EndpointId, ServiceName
@@ -61,6 +61,7 @@ def test_the_order_of_endpoints_never_shows(drawn, random):
     assert load_assignment(shuffled, table, Dialect.ENVOY) == load_assignment(service, table, Dialect.ENVOY)
 
 
+@settings(deadline=None)
 @given(
     FACTS, st.lists(st.lists(st.integers(0, 20_000), min_size=12, max_size=12), max_size=4), st.sampled_from(Dialect)
 )

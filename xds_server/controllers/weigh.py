@@ -6,12 +6,13 @@ not know the law, which is ``decisions.weighting``, nor what stays in force in s
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import structlog
+from numpy.typing import NDArray
 from prometheus_client import Gauge
 
 from xds_server import metrics
@@ -40,10 +41,13 @@ from xds_server.ports import Clock
 from xds_server.state.watchable import Watchable
 
 Tables = Mapping[ServiceName, WeightTable]
-Rows = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
+Rows = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 MOST_SERIES: Final = 2_000
 """Endpoints that get series of their own in the metrics."""
+PIECE: Final = 20
+"""Services whose series are set in one go while others wait."""
 GRACE: Final = 0.6
 """Part of a tick that the forecast of a new sample is waited for; the model's own deadline is half a tick."""
 LATE: Final = 1.25
@@ -172,6 +176,8 @@ class WeighStep:
                 failed.append(error)
             await self._clock.sleep(0)
         self._record(services, states, tables)
+        for _ in self._series.showing(tables):
+            await self._clock.sleep(0)
         if failed:
             raise failed[0]
 
@@ -197,7 +203,6 @@ class WeighStep:
         for table in changed:
             metrics.WEIGHT_CHANGES.labels(table.service, table.cause).inc()
             _log.debug("weights changed", service=table.service, cause=table.cause)
-        self._series.show(tables)
 
     def _news(self, now_s: float) -> News:
         s, batch = self._sources, self._sources.forecasts.value
@@ -219,9 +224,7 @@ class WeighStep:
         near = proximity(distance_of(roster, clients), self._measured(roster, news))
         return Picture(roster, tick, outlook, pins, near, news.now_s, self._clock.wall()), state
 
-    def _measured(
-        self, roster: Roster, news: News
-    ) -> list[tuple[int, np.ndarray[tuple[int, ...], np.dtype[np.float32]]]]:
+    def _measured(self, roster: Roster, news: News) -> list[tuple[int, NDArray[np.float32]]]:
         """Return each network's clients and how far it measures every endpoint to be; NaN where it does not know."""
         found = []
         for network in roster.service.virtual_networks:
@@ -240,32 +243,41 @@ class Series:
         self._services: set[ServiceName] = set()
         self._shown: dict[tuple[str, str], tuple[Gauge, Gauge]] = {}
 
-    def show(self, tables: Tables) -> None:
-        """Set weight and score of every endpoint there is room for; every service's mean confidence and shadow."""
-        for table in tables.values():
-            metrics.WEIGHTS_SHADOW.labels(table.service).set(table.shadow is not None)
+    def showing(self, tables: Tables) -> Iterator[None]:
+        """Set weight and score of every endpoint there is room for; every service's mean confidence and shadow.
+
+        In pieces of a millisecond: a yield between two.
+        """
         for service in self._services - tables.keys():
             metrics.WEIGHTS_SHADOW.remove(service)
         self._services = set(tables)
         shown: dict[tuple[str, str], tuple[Gauge, Gauge]] = {}
-        for table in tables.values():
+        for number, table in enumerate(tables.values()):
+            if not number % PIECE:
+                yield
+            metrics.WEIGHTS_SHADOW.labels(table.service).set(table.shadow is not None)
             if table.scores is None or not table.endpoints:
                 continue
             metrics.MODEL_CONFIDENCE.labels(table.service).set(float(table.scores.confidence.mean()))
-            room = MOST_SERIES - len(shown)
-            rows = zip(table.endpoints[:room], table.weights.tolist(), table.scores.score.tolist(), strict=False)
-            for endpoint, weight, score in rows:
-                key = (table.service, endpoint)
-                gauges = self._shown.get(key)
-                if gauges is None:
-                    gauges = (metrics.ENDPOINT_WEIGHT.labels(*key), metrics.ENDPOINT_SCORE.labels(*key))
-                shown[key] = gauges
-                gauges[0].set(weight)
-                gauges[1].set(score)
+            if room := MOST_SERIES - len(shown):
+                shown |= self._set(table, table.scores.score[:room])
         for gone in self._shown.keys() - shown.keys():
             metrics.ENDPOINT_WEIGHT.remove(*gone)
             metrics.ENDPOINT_SCORE.remove(*gone)
         self._shown = shown
+
+    def _set(self, table: WeightTable, scores: Floats) -> dict[tuple[str, str], tuple[Gauge, Gauge]]:
+        """Set weight and score of as many endpoints as there are scores; return their series."""
+        series: dict[tuple[str, str], tuple[Gauge, Gauge]] = {}
+        for endpoint, weight, score in zip(table.endpoints, table.weights.tolist(), scores.tolist(), strict=False):
+            key = (table.service, endpoint)
+            gauges = self._shown.get(key)
+            if gauges is None:
+                gauges = (metrics.ENDPOINT_WEIGHT.labels(*key), metrics.ENDPOINT_SCORE.labels(*key))
+            gauges[0].set(weight)
+            gauges[1].set(score)
+            series[key] = gauges
+        return series
 
 
 def _homes(nodes: Iterable[Node]) -> dict[VirtualNetwork, Counter[Locality]]:

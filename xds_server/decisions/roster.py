@@ -73,11 +73,11 @@ class Sighting:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outlook:
-    """What is expected at ``due_s``: ``quantiles`` float64, rows x len(CHANNELS) x len(QUANTILES)."""
+    """What is expected at ``due_s``: ``quantiles``, rows x len(CHANNELS) x len(QUANTILES)."""
 
     made_at_s: float
     due_s: float
-    quantiles: Floats
+    quantiles: NDArray[np.floating]
     source: str
 
     def cut(self, rows: Rows) -> "Outlook":
@@ -147,9 +147,10 @@ def finite(values: Floats) -> Floats:
     return np.where(np.isfinite(values), values, 0.0)
 
 
-def bounded(values: Floats, low: Floats | float, high: Floats | float) -> Floats:
+def bounded(values: NDArray[np.floating], low: Floats | float, high: Floats | float) -> Floats:
     """Return the values within bounds, NaN where they are (np.clip costs twice as much on a few rows)."""
-    return np.minimum(np.maximum(values, low), high)
+    within: Floats = np.minimum(np.maximum(values, low), high)
+    return within
 
 
 def kin_median(roster: Roster, values: Floats) -> Floats:

@@ -32,7 +32,7 @@ class Waiting:
     """A forecast that has not matured: what was predicted for ``due_s``, and the last value when it was made."""
 
     due_s: float
-    predicted: Floats
+    predicted: NDArray[np.floating]
     last: Floats
 
 
@@ -58,7 +58,7 @@ class BackTest:
         wrong, still, tests = (taken(a, rows, 0.0) for a in (self.wrong, self.still, self.tests))
         return BackTest(wrong, still, tests, waiting, self.made_at_s)
 
-    def remember(self, made_at_s: float, due_s: float, predicted: Floats, last: Floats) -> "BackTest":
+    def remember(self, made_at_s: float, due_s: float, predicted: NDArray[np.floating], last: Floats) -> "BackTest":
         """Keep a forecast until it matures; one that is already kept changes nothing."""
         if made_at_s == self.made_at_s:
             return self

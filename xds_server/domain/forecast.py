@@ -26,7 +26,6 @@ CHANNELS: Final = ("rps", "latency_ms", "error_rate", "kappa")
 """What is forecast per endpoint: requests/s, mean latency in ms, failed fraction, capacity in requests/s."""
 
 Float32 = NDArray[np.float32]
-Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
 
@@ -66,15 +65,18 @@ class ForecastBatch:
     version: str = ""
     because: str = ""
 
-    def ahead(self, step: int) -> Floats:
-        """Return what is expected of a step, 0 the next: float64, keys x CHANNELS x QUANTILES, NaN where unknown.
+    def ahead(self, step: int) -> Float32:
+        """Return what is expected of a step, 0 the next: keys x len(CHANNELS) x len(QUANTILES), NaN where unknown.
 
         Beyond the end of an older answer its last step stays.
         """
-        expected = np.full((len(self.keys), len(CHANNELS), len(QUANTILES)), np.nan)
+        expected = np.full((len(self.keys), len(CHANNELS), len(QUANTILES)), np.nan, np.float32)
         for answer in self.answers:
-            there = answer.rows >= 0
-            expected[answer.rows[there]] = answer.quantiles[:, :, min(answer.age + step, HORIZON - 1)][there]
+            told, rows = answer.quantiles[:, :, min(answer.age + step, HORIZON - 1)], answer.rows
+            if (there := rows >= 0).all():
+                expected[rows] = told
+            else:
+                expected[rows[there]] = told[there]
         return expected
 
     def of(self, rows: Sequence[int]) -> "ForecastBatch":

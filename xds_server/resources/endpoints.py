@@ -72,7 +72,9 @@ class Assignment:
             return encode(message)
         for row, (weight, written) in enumerate(zip(weights, self._written, strict=True)):
             if weight != written:
-                self._write(row, weight)
+                self._items[row].load_balancing_weight.value = weight or 1  # 0 is rejected; health keeps requests away
+                if weight == 0 or written < 1:
+                    self._write_health(row, serves=weight > 0)
         self._written = weights
         return encode(self._message)
 
@@ -87,13 +89,10 @@ class Assignment:
             _write_endpoint(item, endpoint)
             self._items.append(item)
 
-    def _write(self, row: int, weight: int) -> None:
-        """Write a weight for Envoy: 0 is rejected, health is what keeps requests away."""
-        item = self._items[row]
-        item.load_balancing_weight.value = weight or 1
+    def _write_health(self, row: int, *, serves: bool) -> None:
         spills = len(self._levels) > 1 and not self._endpoints[row].draining
         away = health_check_pb2.UNHEALTHY if spills else health_check_pb2.DRAINING
-        item.health_status = health_check_pb2.UNKNOWN if weight else away
+        self._items[row].health_status = health_check_pb2.UNKNOWN if serves else away
 
 
 def _write_grpc(message: endpoint_pb2.ClusterLoadAssignment, weighted: Weighted) -> None:

@@ -1,7 +1,7 @@
 """Laws of whose turn it is to be forecast, and of what an older forecast still says."""
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xds_server.decisions import conformal
@@ -124,6 +124,7 @@ def test_a_new_answer_takes_the_place_of_the_old_one():
     assert len(rota.turn(1, unseen(2)).renewed(np.array([1]), answer(1)).answers) == 2
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 3), st.integers(0, 2**31)), max_size=14), st.integers(1, 9))
 def test_nothing_is_shifted_and_everything_reads_as_if_it_were(ticks, endpoints):
     """Beside the plain law: write answers into one array, and shift all of it tick by tick."""
