@@ -1,0 +1,70 @@
+"""What a birth reads of a real kernel: as much with forty subnets as with four; and what others undo is still seen."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
+from typing import Any
+from unittest import mock
+
+import pytest
+from pyroute2.netlink.marshal import Marshal
+
+from tests.network.edge import inside, namespace, require_namespaces, sh
+from tests.unit.decisions.test_wiring import interface
+from xds_server import agent
+from xds_server.adapters.nftables import Library
+
+pytestmark = [pytest.mark.network, pytest.mark.slow]
+FEW, MANY = 4, 40
+
+
+class Counter:
+    """How many objects the kernel told."""
+
+    told = 0
+
+
+@contextmanager
+def counted() -> Iterator[Counter]:
+    """Count netlink messages, and what nftables lists, while the block runs."""
+    counter, parse, run = Counter(), Marshal.parse_one_message, Library.run
+
+    def parsed(*args: Any, **more: Any) -> Any:
+        counter.told += 1
+        return parse(*args, **more)
+
+    def listed(*args: Any) -> Any:
+        answer = run(*args)
+        counter.told += len(answer)
+        return answer
+
+    with mock.patch.object(Marshal, "parse_one_message", parsed), mock.patch.object(Library, "run", listed):
+        yield counter
+
+
+def test_a_birth_reads_no_more_the_more_subnets_there_are():
+    """Counted in objects that the kernel tells; the frame, undone by somebody else, is seen and made again."""
+    require_namespaces()
+    with namespace("reads") as name:
+        sh(f"ip -n {name} link add up0 type veth peer name up1")
+        sh(f"ip -n {name} link set up0 up")
+        inside(name, lambda: asyncio.run(_births(name)))
+
+
+async def _births(name: str) -> None:
+    async with AsyncExitStack() as stack:
+        kernel = await stack.enter_async_context(agent._kernel(agent.Options(uplink="up0")))
+        reads: dict[int, int] = {}
+        wanted = {}
+        for number in range(1, MANY + 1):
+            one = interface(number)
+            wanted[one.subnet] = one
+            with counted() as counter:
+                assert await kernel.reconcile(wanted) == {}
+            reads[number] = counter.told
+        assert reads[MANY] == reads[FEW]
+        assert await kernel.observe(wanted) == {}
+        sh(f"ip netns exec {name} nft flush chain inet xds_server input")
+        assert list(await kernel.observe(wanted)) == [""]
+        assert await kernel.reconcile(wanted) == {}
+        assert await kernel.observe(wanted) == {}
