@@ -45,8 +45,8 @@ class Netlink:
     @classmethod
     @asynccontextmanager
     async def opened(cls) -> AsyncIterator[Self]:
-        """Open a netlink socket while the block runs."""
-        route = AsyncIPRoute()
+        """Open a netlink socket while the block runs. Strict: the kernel leaves out what a dump did not ask for."""
+        route = AsyncIPRoute(strict_check=True)
         await route.setup_endpoint()
         try:
             yield cls(route)
@@ -123,7 +123,8 @@ class Netlink:
                 yield Fact(Part.ADDRESS, (name, written), (address["prefixlen"],))
 
     async def _routes(self, family: int) -> AsyncIterator[Fact]:
-        async for route in await self._route.route("dump", family=family):
+        ours = {"proto": MARK, "dump_filter": None}  # the kernel picks them, not pyroute2
+        async for route in await self._route.route("dump", family=family, **ours):
             if route["proto"] != MARK:
                 continue
             table, target = route.get_attr("RTA_TABLE"), _prefix(route.get_attr("RTA_DST"), route["dst_len"], family)
