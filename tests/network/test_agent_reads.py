@@ -13,6 +13,7 @@ from tests.network.edge import inside, namespace, require_namespaces, sh
 from tests.unit.decisions.test_wiring import interface
 from xds_server import agent
 from xds_server.adapters.nftables import Library
+from xds_server.decisions.wiring import link_name
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 FEW, MANY = 4, 24
@@ -49,6 +50,24 @@ def test_a_birth_reads_no_more_the_more_subnets_there_are():
         sh(f"ip -n {name} link add up0 type veth peer name up1")
         sh(f"ip -n {name} link set up0 up")
         inside(name, lambda: asyncio.run(_births(name)))
+
+
+def test_what_took_the_place_of_ours_since_the_last_look_stays():
+    """Somebody deletes a link of ours and makes one of that name: it is theirs, and the release lets it be."""
+    require_namespaces()
+    with namespace("place") as name:
+        inside(name, lambda: asyncio.run(_taken_place(name)))
+        assert "xs" in sh(f"ip -n {name} -br link")
+
+
+async def _taken_place(name: str) -> None:
+    async with agent._kernel(agent.Options()) as kernel:
+        one = interface(1)
+        assert await kernel.reconcile({one.subnet: one}) == {}
+        link = link_name(one.subnet)
+        sh(f"ip -n {name} link del {link}")
+        sh(f"ip -n {name} link add {link} type bridge")
+        assert await kernel.reconcile({}) == {}
 
 
 async def _births(name: str) -> None:

@@ -155,7 +155,9 @@ class Netlink:
         return any(link.get_attr("IFLA_GROUP") != LINK_GROUP for link in await self._route.link("get", index=index))
 
     async def _remove_link(self, fact: Fact) -> None:
-        await self._route.link("del", index=await self._index(str(fact.key[0])))
+        index = await self._index(str(fact.key[0]))
+        if not await self._foreign(index):  # else ours is gone, and somebody else's has its name
+            await self._route.link("del", index=index)
 
     async def _make_address(self, fact: Fact) -> None:
         await self._route.addr("add", **await self._address(fact), flags=_ADDRESS_FLAGS, proto=MARK)
