@@ -89,6 +89,8 @@ async def _births(name: str) -> None:
         with counted() as after:
             assert await kernel.observe(wanted) == {}
         assert after.told == before.told  # the kernel itself leaves out what others routed
+        sh(f"ip netns exec {name} nft add chain inet xds_server theirs")
+        assert await kernel.observe(wanted) == {}
         sh(f"ip netns exec {name} nft flush chain inet xds_server input")
         assert list(await kernel.observe(wanted)) == [""]
         assert await kernel.reconcile(wanted) == {}
