@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import threading
 from pathlib import Path
 
 import grpc
@@ -16,7 +17,8 @@ from tests.fakes.whole import Whole, settings, whole
 from tests.fakes.xds_client import until
 from xds_server.adapters.system_clock import SystemClock
 from xds_server.app import serve
-from xds_server.config import load
+from xds_server.config import Settings, load
+from xds_server.demo.programs import SERVER, Program
 from xds_server.domain.resource import EDS
 from xds_server.pb.admin.v1 import admin_pb2 as pb
 from xds_server.pb.admin.v1.admin_pb2_grpc import AdminStub
@@ -124,6 +126,59 @@ async def test_a_bad_file_on_reload_changes_nothing_and_a_good_one_does(tmp_path
         running.cancel()
         await asyncio.wait([running])
     assert not [entry for entry in logged if entry.get("exc_info")]
+
+
+async def test_what_cannot_be_encoded_is_told_to_operators(tmp_path):
+    """Not in the log alone: it is degraded, for /readyz and `xdsctl status`, and the service and the reason are named."""
+    async with whole(tmp_path) as house:
+        house.plane.publish.refusals.set({"service 'b'": "'x' and 'y' are both at ::1:1; remove one"})
+        assert "service 'b': 'x' and 'y' are both at ::1:1; remove one" in house.plane.degraded()
+
+
+async def test_a_large_file_on_reload_holds_nobody_up(tmp_path):
+    """While the file is read others are served; reloads that are asked for meanwhile become one, with what it says then."""
+    reading, read = threading.Event(), threading.Event()
+    reads: list[int] = []
+
+    def slow() -> Settings:
+        reads.append(len(reads))
+        reading.set()
+        assert read.wait(10)
+        return load(tmp_path / "config.yaml")
+
+    with capture_logs() as logged:
+        running = asyncio.create_task(serve(settings(tmp_path), slow, lambda level: "info"))
+        await _serving(tmp_path)
+        os.kill(os.getpid(), signal.SIGHUP)
+        await until(reading.is_set, "nobody reads")
+        for _ in range(3):
+            os.kill(os.getpid(), signal.SIGHUP)
+            await _serving(tmp_path)
+        assert not [entry for entry in logged if "configuration" in entry["event"]]
+        read.set()
+        await until(lambda: len([e for e in logged if "configuration" in e["event"]]) == 2, "both reloads are told")
+        assert reads == [0, 1]
+        running.cancel()
+        await asyncio.wait([running])
+
+
+async def test_a_reload_asked_for_at_the_start_is_made_once_we_run(tmp_path):
+    """SIGHUP while the server starts does not end it: the file may have changed since it was read."""
+    settings(tmp_path)
+    server = await Program.start("server", [*SERVER, "serve", "-c", str(tmp_path / "config.yaml")], tmp_path)
+    try:
+        await until(lambda: _catches(server.process.pid, signal.SIGHUP), "the signal is not caught", within_s=30)
+        server.process.send_signal(signal.SIGHUP)
+        await until(lambda: "configuration reloaded" in server.log.read_text(), "no word on the reload", within_s=30)
+    finally:
+        await server.stop()
+
+
+def _catches(pid: int, number: int) -> bool:
+    """Return whether a process has a handler of its own for a signal (proc(5), SigCgt)."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    caught = next(line for line in lines if line.startswith("SigCgt:")).split()[1]
+    return bool(int(caught, 16) >> (number - 1) & 1)
 
 
 async def _serving(at: Path) -> None:
