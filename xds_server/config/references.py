@@ -6,12 +6,16 @@ Works on the raw values, so that these faults are told together with misspelt ke
 from collections.abc import Callable, Iterator, Mapping
 from itertools import combinations
 
+from pydantic import TypeAdapter, ValidationError
+
 from xds_server.config.document import Location
 from xds_server.config.schema import Settings
-from xds_server.domain.addresses import read_address
+from xds_server.config.words import Port
+from xds_server.domain.addresses import read_address, read_place
 from xds_server.domain.subnets import Block
 
 Fault = tuple[Location, str]
+_AS_PORT = TypeAdapter(Port)
 
 
 def dangling(raw: Mapping[str, object]) -> list[Fault]:
@@ -123,8 +127,8 @@ def _endpoints_twice(raw: Mapping[str, object]) -> Iterator[Fault]:
     for at, service in _items(raw, "services"):
         seen: set[tuple[str, str]] = set()
         for inner, endpoint in _items(service, "endpoints"):
-            address = f"{endpoint.get('address')}:{endpoint.get('port')}"
-            for key, value in (("id", str(endpoint.get("id"))), ("address", address)):
+            place = f"{_address(endpoint.get('address'))}:{_port(endpoint.get('port'))}"
+            for key, value in (("id", str(endpoint.get("id"))), ("address", place)):
                 if (key, value) in seen:
                     yield (
                         (*at, *inner, key),
@@ -133,14 +137,31 @@ def _endpoints_twice(raw: Mapping[str, object]) -> Iterator[Fault]:
                 seen.add((key, value))
 
 
-def _taken_twice(key: str) -> Callable[[Mapping[str, object]], Iterator[Fault]]:
+def _address(value: object) -> str:
+    """Return an address in its one spelling, the text where it is none; IPv4 has no other."""
+    text = str(value)
+    try:
+        return read_place(text) if ":" in text else text
+    except ValueError:
+        return text
+
+
+def _port(value: object) -> str:
+    """Return a port in its one spelling, the text where it is none."""
+    try:
+        return str(_AS_PORT.validate_python(value))
+    except ValidationError:
+        return str(value)
+
+
+def _taken_twice(key: str, spelt: Callable[[object], str] = str) -> Callable[[Mapping[str, object]], Iterator[Fault]]:
     """Two services of one virtual network may not share a port or a domain: a sidecar could not tell them apart."""
 
     def rule(raw: Mapping[str, object]) -> Iterator[Fault]:
         seen: dict[tuple[str, str], object] = {}
         for at, service in _items(raw, "services"):
             for network in _listed(service.get("virtual_network", "default")):
-                for value in _listed(service.get(key)):
+                for value in map(spelt, _listed(service.get(key))):
                     owner = seen.setdefault((network, value), service.get("name"))
                     if owner != service.get("name"):
                         yield (*at, key), f"{value} already belongs to service {owner!r} in {network!r}; choose another"
@@ -181,7 +202,7 @@ _RULES: tuple[Callable[[Mapping[str, object]], Iterator[Fault]], ...] = (
     _locations,
     _quotas,
     _endpoints_twice,
-    _taken_twice("listen_port"),
+    _taken_twice("listen_port", _port),
     _taken_twice("domains"),
     _pools_overlap,
 )

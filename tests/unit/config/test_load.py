@@ -117,6 +117,28 @@ def test_a_bad_text_is_refused_with_its_place(write, text, expected):
     assert expected in "\n".join(_faults(write(text)))
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ('{id: x, address: "::1", port: 1}', '{id: y, address: "0:0:0:0:0:0:0:1", port: 1}'),
+        ("{id: x, address: 127.0.0.1, port: 1}", '{id: y, address: 127.0.0.1, port: "01"}'),
+        ("{id: x, address: 'unix:/a', port: 1}", "{id: y, address: 'unix:/a', port: 1.0}"),
+    ],
+)
+def test_one_place_in_two_spellings_is_one_place(write, first, second):
+    """Endpoints are compared as they will be read: Envoy refuses an assignment that says one address twice."""
+    text = f"services: [{{name: a, listen_port: 1, endpoints: [{first}, {second}]}}]"
+    (fault,) = _faults(write(text))
+    assert "services[0].endpoints[1].address" in fault
+    assert "is used by two endpoints of this service; change or remove one" in fault
+
+
+def test_one_listen_port_in_two_spellings_is_one_port(write):
+    """Two listeners of a sidecar would share it."""
+    (fault,) = _faults(write('services: [{name: a, listen_port: "016003"}, {name: b, listen_port: 16003}]'))
+    assert "services[1].listen_port: 16003 already belongs to service 'a'" in fault
+
+
 def test_an_unreadable_file_is_an_error_not_a_default(tmp_path):
     """A missing file never runs with defaults by accident."""
     assert "cannot be read" in _faults(tmp_path / "absent.yaml")[0]
