@@ -12,7 +12,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_settings import EnvSettingsSource, SettingsError
 
 from xds_server.config.document import Document, Location, UnreadableYaml, parse
-from xds_server.config.references import dangling, exposed, shared
+from xds_server.config.listening import unservable
+from xds_server.config.references import dangling
 from xds_server.config.schema import Settings
 
 _MAPPING = "a mapping is expected: key: value, or {key: value}"
@@ -50,7 +51,7 @@ def load(path: Path | None, flags: Mapping[str, object] | None = None) -> Settin
     except ValidationError as error:
         faults += [(fault["loc"], _told(fault["type"], fault["loc"], fault["msg"])) for fault in error.errors()]
     faults += dangling(merged)
-    faults += [*exposed(settings), *shared(settings)] if settings else []
+    faults += unservable(settings) if settings else []
     if settings is None or faults:
         raise InvalidConfiguration(
             source, [_placed(document, environment, at, text) for at, text in _sorted(faults, document)]

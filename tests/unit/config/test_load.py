@@ -139,6 +139,63 @@ def test_one_listen_port_in_two_spellings_is_one_port(write):
     assert "services[1].listen_port: 16003 already belongs to service 'a'" in fault
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            (
+                "services: [{name: a, listen_port: 1, dns: {zone: mesh.test., name: X, server: m}},"
+                " {name: b, listen_port: 2, dns: {zone: MESH.test, name: x, server: m}}]\n"
+                "dns_servers: [{name: m, address: 127.0.0.1}]"
+            ),
+            "services[1].dns.name: x.mesh.test is the name of service 'a' already; choose another",
+        ),
+        (
+            "services: [{name: a, listen_port: 1, domains: [b]}, {name: b, listen_port: 2}]",
+            "services[0].domains: b already belongs to service 'b' in 'default'; choose another",
+        ),
+        (
+            (
+                "services: [{name: s, listen_port: 1}]\nappliances:\n"
+                "  - {name: a, service: s, port: 1, upstream: [{address: 127.0.0.1, port: 1}]}\n"
+                "  - {name: b, service: s, port: 1, upstream: [{address: 127.0.0.1, port: 1}]}"
+            ),
+            "line 4: appliances[1].service: the subnets of 's' go to appliance 'a' already; give this one a service",
+        ),
+        (
+            "listen: {xds: '127.0.0.1:18001'}",
+            "listen.admin: 127.0.0.1:18001 is where xds listens already; give admin a port of its own",
+        ),
+        ("insecure: true\nlisten: {xds: '0.0.0.0:1', http: '127.0.0.1:1'}", "listen.http: 127.0.0.1:1 is where xds"),
+        ("listen: {xds: '[::1]:1', http: '0:0:0:0:0:0:0:1:01'}", "listen.http: 0:0:0:0:0:0:0:1:01 is where xds"),
+        ("listen: {admin: 'unix:/a', http: 'unix:/a'}", "listen.http: unix:/a is where admin listens already"),
+    ],
+)
+def test_what_two_cannot_have_is_refused(write, text, expected):
+    """A name, a subnet or a place to listen that two claim would silently be the first one's."""
+    (fault,) = _faults(write(text))
+    assert expected in fault
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "services: [{name: a, listen_port: 1, domains: [a, A]}]",
+        "services: [{name: a, virtual_network: x, listen_port: 1, domains: [b]}, {name: b, listen_port: 1}]",
+        "listen: {xds: '127.0.0.1:0', admin: '127.0.0.1:0', http: '127.0.0.2:18001'}",
+        "listen: {xds: '127.0.0.1:1', admin: '127.0.0.2:1', http: '[::1]:1'}",
+        (
+            "services: [{name: a, listen_port: 1, dns: {zone: z, name: x, server: m}},"
+            " {name: b, listen_port: 2, dns: {zone: z, name: x, server: n}}]\n"
+            "dns_servers: [{name: m, address: 127.0.0.1}, {name: n, address: 127.0.0.2}]"
+        ),
+    ],
+)
+def test_what_only_looks_alike_is_taken(write, text):
+    """Its own name as a domain, another network's names, any free port, another DNS server."""
+    assert load(write(text))
+
+
 def test_an_unreadable_file_is_an_error_not_a_default(tmp_path):
     """A missing file never runs with defaults by accident."""
     assert "cannot be read" in _faults(tmp_path / "absent.yaml")[0]
