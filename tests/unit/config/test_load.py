@@ -202,10 +202,51 @@ def test_an_unreadable_file_is_an_error_not_a_default(tmp_path):
 
 
 def test_an_environment_that_is_no_json_is_a_fault(monkeypatch):
-    """A whole section may stand in one variable, as JSON; what is not names its field."""
+    """A whole section may stand in one variable, as JSON; what is not names its variable."""
     monkeypatch.setenv("XDS_SERVER_SERVICES", "[")
-    with pytest.raises(InvalidConfiguration, match=r'field "services".*written as JSON'):
+    with pytest.raises(InvalidConfiguration, match=r"environment XDS_SERVER_SERVICES: .*written as JSON"):
         load(None)
+
+
+def test_the_environment_and_the_file_are_told_together(write, monkeypatch):
+    """A variable that cannot be read hides neither the file's faults nor other variables'; it is left out."""
+    monkeypatch.setenv("XDS_SERVER_SERVICES", "[")
+    monkeypatch.setenv("XDS_SERVER_TELEMETRY__ALLOWED_NETWORKS", "[1,")
+    monkeypatch.setenv("XDS_SERVER_TELEMETRY__INTERVAL_S", "soon")
+    told = "\n".join(_faults(write("services: [{name: a, listen_prt: 1}]")))
+    for expected in (
+        "line 1: services[0].listen_prt: unknown key 'listen_prt'; did you mean 'listen_port'?",
+        "environment XDS_SERVER_TELEMETRY__INTERVAL_S: Input should be a valid number",
+        "environment XDS_SERVER_TELEMETRY__ALLOWED_NETWORKS: a list or mapping is written as JSON there",
+        "environment XDS_SERVER_SERVICES: a list or mapping is written as JSON there",
+    ):
+        assert told.count(expected) == 1, told
+    (yaml, *variables) = _faults(write("services: ["))
+    assert (yaml.startswith("line 1"), len(variables)) == (True, 2)
+
+
+def test_a_misspelt_section_of_the_environment_is_told(monkeypatch):
+    """With the nearest one; what Kubernetes sets for a service named xds-server has no ``__`` and is none of ours."""
+    monkeypatch.setenv("XDS_SERVER_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setenv("XDS_SERVER_PORT_18000_TCP", "tcp://10.0.0.1:18000")
+    monkeypatch.setenv("XDS_SERVER_EMPTY__KEY", "")
+    assert load(None)
+    monkeypatch.setenv("XDS_SERVER_TELEMTRY__INTERVAL_S", "1")
+    with pytest.raises(InvalidConfiguration) as caught:
+        load(None)
+    (fault,) = caught.value.faults
+    assert fault == (
+        "environment XDS_SERVER_TELEMTRY__INTERVAL_S: unknown section 'TELEMTRY';"
+        " did you mean XDS_SERVER_TELEMETRY__INTERVAL_S?"
+    )
+
+
+def test_a_bad_flag_is_told_as_the_flag(write, monkeypatch):
+    """Not as a line of the file, where there may be nothing wrong."""
+    monkeypatch.setenv("XDS_SERVER_LISTEN__XDS", "127.0.0.1:1")
+    with pytest.raises(InvalidConfiguration) as caught:
+        load(write("listen: {xds: 127.0.0.1:2}"), {"listen": {"xds": "nonsense"}, "workers": 0})
+    assert {fault.partition(":")[0] for fault in caught.value.faults} == {"--xds", "--workers"}
 
 
 def test_flags_win_over_environment_over_file(write, monkeypatch):
