@@ -92,6 +92,8 @@ async def test_a_jumping_clock_ends_pins_by_the_wall_and_stops_nothing(tmp_path,
 BAD = [
     ("services: [", "line 1"),
     ("1: 2", "unknown key '1'"),
+    ("", "the file is empty, which would take every service and pool away; write it whole"),
+    ("# soon\n", "the file is empty"),
     ("services: &a [*a]", "nested too deeply"),
     ("services: [{name: checkout, listen_port: 0}]", "listen_port"),
     (None, "cannot be read"),
@@ -105,7 +107,7 @@ async def test_a_bad_file_on_reload_changes_nothing_and_a_good_one_does(tmp_path
     more = yaml.safe_load(path.read_text())
     more["services"].append({"name": "later", "listen_port": 15003})
     with capture_logs() as logged:
-        running = asyncio.create_task(serve(first, lambda: load(path), lambda level: "info"))
+        running = asyncio.create_task(serve(first, lambda: load(path, again=True), lambda level: "info"))
         async with grpc.aio.insecure_channel(f"unix:{tmp_path}/admin") as channel:
             await _serving(tmp_path)
             for text, expected in BAD:

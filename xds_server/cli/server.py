@@ -62,7 +62,7 @@ def serve(
 
     configure(log_level, log_format)
     try:
-        asyncio.run(composition.serve(settings, lambda: load(config, flags), set_level))
+        asyncio.run(composition.serve(settings, lambda: load(config, flags, again=True), set_level))
     except composition.CannotStart as error:
         _fail(str(error))
 

@@ -26,6 +26,11 @@ _SHAPES = {
 }
 """What pydantic calls by Python's names."""
 
+_EMPTY = (
+    "the file is empty, which would take every service and pool away; write it whole (beside this one, then rename it)"
+    " and reload again. If nothing is what you want, write services: []"
+)
+
 
 class InvalidConfiguration(ValueError):
     """The configuration cannot be used; ``faults`` lists everything wrong with it, one line each."""
@@ -35,10 +40,11 @@ class InvalidConfiguration(ValueError):
         super().__init__(f"{source}: {len(faults)} fault(s)\n" + "\n".join(f"  {fault}" for fault in faults))
 
 
-def load(path: Path | None, flags: Mapping[str, object] | None = None) -> Settings:
+def load(path: Path | None, flags: Mapping[str, object] | None = None, *, again: bool = False) -> Settings:
     """Return the settings of one file (None: defaults), the environment and flags over it.
 
-    A flag is told by the key that it sets: ``--xds`` for ``listen.xds``.
+    A flag is told by the key that it sets: ``--xds`` for ``listen.xds``. ``again``: for a server that runs, which loses
+    everything by a file that says nothing; such a file is refused then.
 
     Raises InvalidConfiguration: unreadable file, YAML that does not parse, unknown keys, bad values, dangling names.
     """
@@ -50,6 +56,8 @@ def load(path: Path | None, flags: Mapping[str, object] | None = None) -> Settin
         raise InvalidConfiguration(source, [f"cannot be read: {error}", *said.faults]) from error
     except UnreadableYaml as error:
         raise InvalidConfiguration(source, [str(error), *said.faults]) from error
+    if again and path and not document.value:
+        raise InvalidConfiguration(source, [_EMPTY, *said.faults])
     merged = _merged(_merged(document.value, said.value), flags)
     settings, faults = _judged(merged)
     told = [_placed(document, said.value, flags, *fault) for fault in _sorted([*document.faults, *faults], document)]

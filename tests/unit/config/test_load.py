@@ -96,7 +96,11 @@ def test_every_fault_is_told_at_once_with_its_line(write):
     [
         ("a: [1,2\nb: 3", "line 2"),
         ("- 1", "a mapping of settings is expected"),
-        ("store: postgresql://x", "store"),
+        (
+            "store: postgresql://x",
+            "line 1: store: must be sqlite:///PATH such as sqlite:///var/xds-server.db; no other store is built",
+        ),
+        ("store: 'sqlite:///'", "line 1: store: must be sqlite:///PATH"),
         ("listen: {xds: 10.0.0.1:18000}", "is not a loopback address"),
         ("services: 5", "services"),
         (
@@ -199,6 +203,15 @@ def test_what_only_looks_alike_is_taken(write, text):
 def test_an_unreadable_file_is_an_error_not_a_default(tmp_path):
     """A missing file never runs with defaults by accident."""
     assert "cannot be read" in _faults(tmp_path / "absent.yaml")[0]
+
+
+def test_an_empty_file_is_refused_only_on_reload(write):
+    """A server starts on defaults; one that runs would lose everything by a file that is being written."""
+    path = write("")
+    assert load(path) == load(None) == load(None, again=True)
+    with pytest.raises(InvalidConfiguration, match="the file is empty"):
+        load(path, again=True)
+    assert load(write("services: []"), again=True).services == ()
 
 
 def test_an_environment_that_is_no_json_is_a_fault(monkeypatch):
