@@ -30,7 +30,7 @@ _KEY = re.compile(r"[\x21-\x7e]([\x20-\x7e]{0,253}[\x21-\x7e])?")
 _ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {"model": words.SubnetBody, "description": "A dry run: what would be granted"},
     202: {"model": words.SubnetBody, "description": "Granted; the wanted phase was not reached in time"},
-    **documented(400, 408, 409, 413, 422, 503),
+    **documented(408, 409, 413, 422, 503),
 }
 
 
@@ -75,7 +75,7 @@ def sam_routes(desk: SubnetDesk) -> APIRouter:
                 response.status_code = 202 if latest.phase in {Phase.PROVISIONING, Phase.ERROR} else 201
         return words.subnet_body(granted, desk.plan)
 
-    @routes.post("/release", status_code=202, responses=documented(400, 404, 408, 413, 422, 503))
+    @routes.post("/release", status_code=202, responses=documented(404, 408, 413, 422, 503))
     async def release(body: words.ReleaseBody) -> words.ReleaseAnswer:
         """Give a subnet back; releasing twice is fine."""
         return await _released(desk, _checked_id(body.subnet_id))
