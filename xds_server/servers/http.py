@@ -58,6 +58,7 @@ def application(
     app.include_router(_health(not_ready, degraded))
     app.include_router(_pages(app))
     app.add_middleware(BodyLimit)
+    app.add_middleware(Heads)
     return app
 
 
@@ -107,6 +108,24 @@ def _selection(select: Select) -> APIRouter:
         return dict(select(service, virtual_network))
 
     return routes
+
+
+class Heads:
+    """Answers HEAD as GET, without the body (RFC 9110 §9.3.2)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a route answer what it would answer to GET, and send its head."""
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+
+        async def without_body(message: Message) -> None:
+            await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+        await self._app({**scope, "method": "GET"}, receive, without_body)
 
 
 class BodyLimit:

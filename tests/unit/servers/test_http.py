@@ -148,6 +148,23 @@ async def test_metrics_in_both_formats():
         assert "openmetrics" in (await get(server, "/metrics", headers=accept)).headers["content-type"]
 
 
+async def test_head_is_get_without_its_body():
+    """What probes ask with: the same status and head as GET, whatever the route; what GET cannot, HEAD cannot."""
+    routes = APIRouter()
+    routes.add_api_route("/", lambda: "page")
+    routes.add_api_route("/act", lambda: "done", methods=["POST"])
+    async with (
+        serving(routes, not_ready=lambda: ["x"]) as server,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}") as client,
+    ):
+        for path in ("/healthz", "/readyz", "/metrics", "/docs", "/", "/nowhere"):
+            head, whole = await client.head(path), await client.get(path)
+            assert (head.status_code, head.content) == (whole.status_code, b""), path
+            assert head.headers["content-type"] == whole.headers["content-type"]
+        assert (await client.head("/act")).status_code == 405
+        assert (await client.head("/healthz")).headers["content-length"] == "3"
+
+
 async def test_selection():
     """GET /endpoints/select answers what the callable chose, and its refusals as problems."""
 
