@@ -25,6 +25,7 @@ from xds_server.servers import pages, problems
 from xds_server.servers.gate import CALLER, Gate, HttpGate
 from xds_server.servers.identity import caller_on
 from xds_server.servers.listening import listen
+from xds_server.servers.manners import Farewell, Heads
 from xds_server.servers.plain import PlainRoute
 from xds_server.servers.problems import Problem, documented
 from xds_server.state.watchable import Watchable
@@ -108,24 +109,6 @@ def _selection(select: Select) -> APIRouter:
         return dict(select(service, virtual_network))
 
     return routes
-
-
-class Heads:
-    """Answers HEAD as GET, without the body (RFC 9110 §9.3.2)."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a route answer what it would answer to GET, and send its head."""
-        if scope["type"] != "http" or scope["method"] != "HEAD":
-            await self._app(scope, receive, send)
-            return
-
-        async def without_body(message: Message) -> None:
-            await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
-
-        await self._app({**scope, "method": "GET"}, receive, without_body)
 
 
 class BodyLimit:
@@ -243,7 +226,7 @@ class HttpServer:
         self._socket = listen(address, insecure=insecure or tls is not None)
         self.port = 0 if self._socket.family == socket.AF_UNIX else int(self._socket.getsockname()[1])
         config = uvicorn.Config(
-            HttpGate(app, gate or Gate(Watchable(Access()))),
+            Farewell(HttpGate(app, gate or Gate(Watchable(Access())))),
             http=Connection,
             ssl_context_factory=None if tls is None else lambda _config, _default: tls,
             ws="none",

@@ -88,6 +88,28 @@ async def test_a_request_in_flight_gets_its_answer():
         assert (await asked).json() == "done"
 
 
+async def test_a_request_that_waits_too_long_is_told_that_the_server_stops(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What outlasts the grace of a stop gets 503 with what to do; the log has no traceback of it."""
+    monkeypatch.setattr(http, "_GRACE_S", 1.0)
+    entered = asyncio.Event()
+    routes = APIRouter()
+
+    @routes.get("/for-ever")
+    async def for_ever() -> None:
+        entered.set()
+        await asyncio.Event().wait()
+
+    async with asyncio.TaskGroup() as group:
+        async with serving(routes) as server:
+            asked = group.create_task(get(server, "/for-ever"))
+            await entered.wait()
+        answer = await asked
+    assert (answer.status_code, answer.json()["code"]) == (503, "stopping")
+    assert not [record for record in caplog.records if record.exc_info]
+
+
 async def test_unix_socket(tmp_path: Path):
     """unix:PATH works, also when an old socket lies there."""
     path = str(tmp_path / "http.sock")
