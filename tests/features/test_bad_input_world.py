@@ -22,6 +22,7 @@ from xds_server.demo.programs import SERVER, Program
 from xds_server.domain.resource import EDS
 from xds_server.pb.admin.v1 import admin_pb2 as pb
 from xds_server.pb.admin.v1.admin_pb2_grpc import AdminStub
+from xds_server.pb.sam.v1 import sam_pb2
 
 WISH = {"service": "nat", "num_ips": 1, "bandwidth_mbps": 1, "security_profile": "web", "location": "z1"}
 
@@ -37,9 +38,11 @@ async def _asked(house: Whole, key: int) -> httpx.Response:
     return await house.http.post("/subnets/request", params={"timeout_s": 0}, json=WISH, headers=headers)
 
 
-async def test_a_full_disk_promises_nothing_and_stops_no_traffic(tmp_path, monkeypatch):
-    """503 and UNAVAILABLE with the reason and no traceback; Envoys are served meanwhile; with room all goes on."""
-    monkeypatch.setattr("xds_server.servers.sam_http.DURABLE_S", 0.3)
+async def test_a_full_disk_promises_nothing_and_stops_no_traffic(tmp_path):
+    """503 and UNAVAILABLE, in time, with the reason and no traceback; Envoys are served meanwhile; with room all goes
+    on.
+    """
+    wish = sam_pb2.RequestSubnetRequest(**WISH, wait_timeout=Duration())
     pin = pb.PinWeightRequest(service="checkout", endpoint="a1", weight=1, reason="x" * 400)
     async with whole(tmp_path) as house:
         await house.ready()
@@ -49,6 +52,11 @@ async def test_a_full_disk_promises_nothing_and_stops_no_traffic(tmp_path, monke
             while (answer := await _asked(house, len(granted))).status_code == 201:
                 granted.append(answer.json()["subnet_id"])
             assert (answer.status_code, answer.json()["code"]) == (503, "busy")
+            assert "disk is full" in answer.json()["detail"]
+            assert answer.elapsed.total_seconds() < 5
+            wish.idempotency_key = f"k{len(granted)}"
+            with pytest.raises(grpc.aio.AioRpcError, match="disk is full"):
+                await house.sam.RequestSubnet(wish)
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await house.admin.PinWeight(pin)
         assert (caught.value.code(), "disk is full" in caught.value.details()) == (grpc.StatusCode.UNAVAILABLE, True)
@@ -94,6 +102,8 @@ async def test_a_jumping_clock_ends_pins_by_the_wall_and_stops_nothing(tmp_path,
 BAD = [
     ("services: [", "line 1"),
     ("1: 2", "unknown key '1'"),
+    ("", "the file is empty, which would take every service and pool away; write it whole"),
+    ("# soon\n", "the file is empty"),
     ("services: &a [*a]", "nested too deeply"),
     ("services: [{name: checkout, listen_port: 0}]", "listen_port"),
     (None, "cannot be read"),
@@ -107,7 +117,7 @@ async def test_a_bad_file_on_reload_changes_nothing_and_a_good_one_does(tmp_path
     more = yaml.safe_load(path.read_text())
     more["services"].append({"name": "later", "listen_port": 15003})
     with capture_logs() as logged:
-        running = asyncio.create_task(serve(first, lambda: load(path), lambda level: "info"))
+        running = asyncio.create_task(serve(first, lambda: load(path, again=True), lambda level: "info"))
         async with grpc.aio.insecure_channel(f"unix:{tmp_path}/admin") as channel:
             await _serving(tmp_path)
             for text, expected in BAD:

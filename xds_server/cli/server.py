@@ -65,7 +65,7 @@ def serve(
 
     configure(log_level, log_format)
     try:
-        asyncio.run(composition.serve(settings, lambda: load(config, flags), set_level, early))
+        asyncio.run(composition.serve(settings, lambda: load(config, flags, again=True), set_level, early))
     except composition.CannotStart as error:
         _fail(str(error))
 
