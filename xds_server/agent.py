@@ -33,6 +33,7 @@ from xds_server.domain.resource import INTERFACE
 from xds_server.domain.telemetry import METADATA
 from xds_server.ports import KernelParts, Unavailable
 from xds_server.resources.interfaces import InvalidInterface, interface_of
+from xds_server.servers.garbage import collect_rarely
 from xds_server.version import __version__
 
 _log = structlog.get_logger(__name__)
@@ -94,6 +95,7 @@ async def run(options: Options) -> None:
             group.create_task(client.run(), name="xds"),
             group.create_task(Controller(configure, clock).run(), name=configure.name),
         ]
+        collect_rarely()
         _log.info("agent runs", node=options.node, control_plane=options.xds)
         await over.wait()
         _log.info("stopping; interfaces stay as they are")

@@ -127,10 +127,10 @@ class NodeConfigurator(Protocol):
     else's marks is neither seen nor touched.
     """
 
-    async def observe(self, wanted: Mapping[SubnetId, Interface]) -> Mapping[SubnetId, tuple[str, ...]]:
-        """Return what differs from ``wanted``, in words, by subnet: missing, different or left over; {} when nothing.
+    async def observe(self, wanted: Mapping[SubnetId, Interface]) -> Mapping[str, tuple[str, ...]]:
+        """Look; return what differs from ``wanted``, in words, by subnet: missing, different or left over.
 
-        Raises Unavailable when the node cannot be asked.
+        Under '' what no one subnet owns; {} when nothing differs. Raises Unavailable when the node cannot be asked.
         """
 
     async def reconcile(self, wanted: Mapping[SubnetId, Interface]) -> Mapping[SubnetId, str]:

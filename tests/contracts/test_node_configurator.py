@@ -32,9 +32,10 @@ Exam = Callable[[list[KernelParts], Layout], Awaitable[None]]
 
 async def _comes_and_goes(parts: list[KernelParts], layout: Layout) -> None:
     kernel = Kernel(parts, layout)
-    assert set(await kernel.observe(BOTH)) == {"sn-1", "sn-2"}
+    assert set(await kernel.observe(BOTH)) == {"sn-1", "sn-2", ""}
     assert await kernel.reconcile(BOTH) == {}
     assert await kernel.observe(BOTH) == {}
+    assert await Kernel(Fuse(0).guard(parts), layout).reconcile(BOTH) == {}
     changed = {A.subnet: replace(A, generation=2, mtu=1400, profile=B.profile, bandwidth_mbps=70.0)}
     assert await kernel.reconcile(changed) == {}
     assert await kernel.observe(changed) == {}

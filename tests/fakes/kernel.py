@@ -10,16 +10,21 @@ from xds_server.ports import KernelParts, Unavailable
 
 
 class FakeKernel:
-    """All parts of a kernel that obeys; ``refusing``: parts that it will not make, with its words."""
+    """All parts of a kernel that obeys; ``refusing``: parts that it will not make, with its words.
+
+    ``told``: how many facts it was asked to tell, over all looks.
+    """
 
     parts = frozenset(Part)
 
     def __init__(self) -> None:
         self.facts: dict[tuple[Part, object], Fact] = {}
         self.refusing: dict[Part, str] = {}
+        self.told = 0
 
     async def observe(self) -> list[Fact]:
         """Return everything."""
+        self.told += len(self.facts)
         return list(self.facts.values())
 
     async def make(self, fact: Fact) -> None:

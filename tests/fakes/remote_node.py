@@ -41,7 +41,7 @@ class MemoryNode:
         self.asked = 0
         self.closed = False
 
-    async def observe(self, wanted: Mapping[SubnetId, Interface]) -> Mapping[SubnetId, tuple[str, ...]]:
+    async def observe(self, wanted: Mapping[SubnetId, Interface]) -> Mapping[str, tuple[str, ...]]:
         """Compare."""
         self._answer()
         return differences(self.there.values(), wanted)

@@ -45,8 +45,8 @@ class Netlink:
     @classmethod
     @asynccontextmanager
     async def opened(cls) -> AsyncIterator[Self]:
-        """Open a netlink socket while the block runs."""
-        route = AsyncIPRoute()
+        """Open a netlink socket while the block runs. Strict: the kernel leaves out what a dump did not ask for."""
+        route = AsyncIPRoute(strict_check=True)
         await route.setup_endpoint()
         try:
             yield cls(route)
@@ -123,7 +123,8 @@ class Netlink:
                 yield Fact(Part.ADDRESS, (name, written), (address["prefixlen"],))
 
     async def _routes(self, family: int) -> AsyncIterator[Fact]:
-        async for route in await self._route.route("dump", family=family):
+        ours = {"proto": MARK, "dump_filter": None}  # the kernel picks them, not pyroute2
+        async for route in await self._route.route("dump", family=family, **ours):
             if route["proto"] != MARK:
                 continue
             table, target = route.get_attr("RTA_TABLE"), _prefix(route.get_attr("RTA_DST"), route["dst_len"], family)
@@ -154,7 +155,9 @@ class Netlink:
         return any(link.get_attr("IFLA_GROUP") != LINK_GROUP for link in await self._route.link("get", index=index))
 
     async def _remove_link(self, fact: Fact) -> None:
-        await self._route.link("del", index=await self._index(str(fact.key[0])))
+        index = await self._index(str(fact.key[0]))
+        if not await self._foreign(index):  # else ours is gone, and somebody else's has its name
+            await self._route.link("del", index=index)
 
     async def _make_address(self, fact: Fact) -> None:
         await self._route.addr("add", **await self._address(fact), flags=_ADDRESS_FLAGS, proto=MARK)

@@ -13,13 +13,15 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 from xds_server.domain.addresses import read_prefix
-from xds_server.domain.kernel import LINK_GROUP, Fact, Part
+from xds_server.domain.kernel import FRAME, LINK_GROUP, Fact, Part
 from xds_server.domain.profiles import Rule
 from xds_server.ports import KernelParts, Unavailable
 
 _TABLE: Final = {"family": "inet", "name": "xds_server"}
 _IN: Final = {"family": "inet", "table": "xds_server"}
 _CHAIN: Final = "subnet-"
+_BASE: Final = frozenset(str(name).split(" ")[0] for name in FRAME.value)
+"""Names of the frame; what else somebody puts into the table is theirs."""
 _JSON_OUTPUT: Final = 1 << 4
 _IP: Final = {4: "ip", 6: "ip6"}
 _TYPE: Final = {4: "ipv4_addr", 6: "ipv6_addr"}
@@ -93,8 +95,9 @@ def _facts(listed: list[Json]) -> Iterator[Fact]:
         if "rule" in item:
             rules[item["rule"]["chain"]].append(item["rule"].get("comment", ""))
     named = {kind: {i[kind]["name"]: i[kind] for i in listed if kind in i} for kind in ("map", "set", "chain")}
-    base = [f"{name} {len(rules[name])}" for name in named["chain"] if not name.startswith(_CHAIN)]
-    yield Fact(Part.FRAME, (), tuple(sorted([*named["map"], *named["set"], *base])))
+    base = [f"{name} {len(rules[name])}" for name in named["chain"] if name in _BASE]
+    mapped = [name for name in (*named["map"], *named["set"]) if name in _BASE]
+    yield Fact(Part.FRAME, (), tuple(sorted([*mapped, *base])))
     yield from _kept(named["map"], named["set"])
     guarded: dict[str, list[str]] = defaultdict(list)
     for version in _IP:

@@ -65,7 +65,7 @@ class Restconf:
         self._transport = transport
         self._client: httpx.AsyncClient | None = None
 
-    async def observe(self, wanted: Mapping[SubnetId, Interface]) -> Mapping[SubnetId, tuple[str, ...]]:
+    async def observe(self, wanted: Mapping[SubnetId, Interface]) -> Mapping[str, tuple[str, ...]]:
         """Return what differs from what is wanted, in words, by subnet. Raises Unavailable."""
         return differences(await self._read(), wanted)
 

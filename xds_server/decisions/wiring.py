@@ -54,14 +54,12 @@ def plan(observed: Iterable[Fact], wanted: Iterable[Interface], layout: Layout) 
     ]
 
 
-def differences(operations: Iterable[Operation]) -> dict[SubnetId, tuple[str, ...]]:
-    """Return per subnet what is not as it should be, in words; what is shared counts for nobody."""
-    found: dict[SubnetId, tuple[str, ...]] = {}
+def differences(operations: Iterable[Operation]) -> dict[str, tuple[str, ...]]:
+    """Return per subnet what is not as it should be, in words; under '' what subnets share, or nobody owns."""
+    found: dict[str, tuple[str, ...]] = {}
     for operation in operations:
-        if operation.fact.subnet:
-            words = f"{operation.fact.name} {'is missing or different' if operation.make else 'is left over'}"
-            subnet = SubnetId(operation.fact.subnet)
-            found[subnet] = (*found.get(subnet, ()), words)
+        words = f"{operation.fact.name} {'is missing or different' if operation.make else 'is left over'}"
+        found[operation.fact.subnet] = (*found.get(operation.fact.subnet, ()), words)
     return found
 
 

@@ -98,12 +98,12 @@ def edits(there: Iterable[Entry], wanted: Mapping[SubnetId, Interface]) -> tuple
     return changes, refused
 
 
-def differences(there: Iterable[Entry], wanted: Mapping[SubnetId, Interface]) -> dict[SubnetId, tuple[str, ...]]:
+def differences(there: Iterable[Entry], wanted: Mapping[SubnetId, Interface]) -> dict[str, tuple[str, ...]]:
     """Return what differs from what is wanted, in words, by subnet."""
     named = {entry.name: entry for entry in there}
     changes, refused = edits(named.values(), wanted)
-    told = {edit.subnet: _told(named.get(edit.name), edit.entry) for edit in changes}
-    return told | {subnet: (why,) for subnet, why in refused.items()}
+    told: dict[str, tuple[str, ...]] = {edit.subnet: _told(named.get(edit.name), edit.entry) for edit in changes}
+    return told | {str(subnet): (why,) for subnet, why in refused.items()}
 
 
 def _told(there: Entry | None, wanted: Entry | None) -> tuple[str, ...]:

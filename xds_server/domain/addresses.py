@@ -5,6 +5,7 @@ plain integers (``subnets.Block``).
 """
 
 import re
+from functools import lru_cache
 
 from netaddr import AddrFormatError, IPAddress, IPNetwork
 
@@ -62,6 +63,7 @@ def read_place(text: str) -> str:
     return str(address)
 
 
+@lru_cache(maxsize=65_536)
 def write_address(version: int, number: int) -> str:
     """Write an address that is known as an integer."""
     return str(IPAddress(number, version))

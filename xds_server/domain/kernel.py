@@ -73,5 +73,5 @@ class Layout:
     resolv: bool = False
 
 
-FRAME: Final = Fact(Part.FRAME, (), ("class4", "class6", "egress 2", "input 2", "policy4", "policy6", "ours4", "ours6"))
-"""Names of maps, sets and base chains, these with their number of rules."""
+FRAME: Final = Fact(Part.FRAME, (), ("class4", "class6", "egress 2", "input 2", "ours4", "ours6", "policy4", "policy6"))
+"""Names of maps, sets and base chains, these with their number of rules; sorted, as they are read back."""

@@ -49,7 +49,7 @@ def network_of(block: Block, pool: Pool | None) -> Network:
     """Return the view of one block; a pool that is no longer configured leaves name servers and MTU at defaults."""
     written = partial(write_address, block.version)
     host_bits = block.bits - block.prefix_length
-    first = block.base if host_bits < 2 else block.base + 2
+    first = _first(block)
     usable = block.size - reserved(block.version, host_bits)
     mask = (1 << block.bits) - block.size
     return Network(
@@ -66,4 +66,12 @@ def network_of(block: Block, pool: Pool | None) -> Network:
 
 def serving_address(allocation: Allocation) -> str | None:
     """Return the address of the allocation's endpoint: its first block's; None while it holds none."""
-    return network_of(allocation.blocks[0], None).ip_address if allocation.blocks else None
+    if not allocation.blocks:
+        return None
+    block = allocation.blocks[0]
+    return write_address(block.version, _first(block))
+
+
+def _first(block: Block) -> int:
+    """Return the appliance's own address: behind the network and the gateway, if the block has these."""
+    return block.base if block.bits - block.prefix_length < 2 else block.base + 2

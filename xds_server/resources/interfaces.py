@@ -3,6 +3,7 @@
 Knows our own NetworkInterface message. Does not know kernels, nor who is told.
 """
 
+from collections import OrderedDict
 from typing import Final
 
 from xds_server.domain.addresses import nobodys, read_address, read_prefix
@@ -44,6 +45,28 @@ def network_interface(allocation: Allocation, pool: Pool | None, profile: Profil
             security_profile=pb.SecurityProfile(name=profile.name, allow=map(_rule, profile.allow)),
         )
     )
+
+
+class InterfaceVersions:
+    """The version of each allocation's interface, made once while its facts are the same; the ``most`` latest.
+
+    Whoever waits for acknowledgements compares it for every subnet at every step.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._made: OrderedDict[SubnetId, tuple[tuple[Allocation, Pool | None, Profile], str]] = OrderedDict()
+
+    def of(self, allocation: Allocation, pool: Pool | None, profile: Profile) -> str:
+        """Return ``network_interface(...).version``. Raises Refused."""
+        facts = (allocation, pool, profile)
+        known = self._made.get(allocation.id)
+        if known is None or known[0] != facts:
+            known = self._made[allocation.id] = (facts, network_interface(*facts).version)
+            self._made.move_to_end(allocation.id)
+            if len(self._made) > self._most:
+                self._made.popitem(last=False)
+        return known[1]
 
 
 def _rule(rule: Rule) -> pb.Rule:

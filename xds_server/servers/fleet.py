@@ -12,7 +12,7 @@ from xds_server.domain.names import NodeId, ServiceName
 from xds_server.domain.resource import INTERFACE, LDS, ResourceType
 from xds_server.domain.subnets import Allocation, SubnetPlan
 from xds_server.domain.topology import DEFAULT_NETWORK, Node, NodeKind, Service
-from xds_server.resources.interfaces import network_interface
+from xds_server.resources.interfaces import InterfaceVersions
 from xds_server.resources.listeners import listener_name
 from xds_server.resources.nodes import InvalidNode, node_of
 from xds_server.servers.node_status import NOT_REQUESTED, TypeStatus
@@ -48,6 +48,7 @@ class Fleet:
         self._ads: Serving | None = None
         self._seen = (-1, -1)
         self._afar_seen = dict.fromkeys(self._afar, -1)
+        self._versions = InterfaceVersions(_REMEMBERED)
 
     def attach(self, ads: Serving) -> None:
         """Name the server whose streams tell who is here; once, before it serves."""
@@ -151,7 +152,7 @@ class Fleet:
             return False
         plan = self._plan.value
         pool, profile = plan.pool(allocation.pool), plan.profile(allocation.request.security_profile)
-        wanted = network_interface(allocation, pool, profile).version  # a hash of all of it, the generation too
+        wanted = self._versions.of(allocation, pool, profile)  # a hash of all of it, the generation too
         if allocation.node in self._afar:
             answer = self._afar[allocation.node].value
             return answer is not None and answer.versions.get(allocation.id) == wanted

@@ -1,5 +1,8 @@
 """Interfaces: what the agent is told, and that nothing outside its grammar is read."""
 
+from dataclasses import replace
+from unittest import mock
+
 import pytest
 
 from tests.fakes.sam import pool, wish
@@ -7,7 +10,7 @@ from xds_server.domain.names import ApplianceName, NodeId, SubnetId
 from xds_server.domain.profiles import Profile, Rule
 from xds_server.domain.subnets import Allocation, Block, Phase
 from xds_server.pb.node.v1 import interface_pb2 as pb
-from xds_server.resources.interfaces import InvalidInterface, interface_of, network_interface
+from xds_server.resources.interfaces import InterfaceVersions, InvalidInterface, interface_of, network_interface
 from xds_server.resources.refusals import Refused
 
 ALLOCATION = Allocation(
@@ -34,6 +37,24 @@ def test_what_is_told_is_what_is_read():
         ("fd00:77::/112", "fd00:77::2"),
     ]
     assert read.profile == WEB
+
+
+def test_a_version_is_that_of_what_is_told_and_made_once():
+    """However often it is asked for; other facts make it anew, and what was made longest ago is forgotten."""
+    versions, web = InterfaceVersions(most=2), network_interface(ALLOCATION, pool(), WEB)
+    other, third = (replace(ALLOCATION, id=SubnetId(name)) for name in ("sn-2", "sn-3"))
+    with mock.patch("xds_server.resources.interfaces.network_interface", wraps=network_interface) as made:
+        for _ in range(3):
+            assert versions.of(ALLOCATION, pool(), WEB) == web.version
+        assert made.call_count == 1
+        newer = replace(ALLOCATION, generation=4)
+        assert versions.of(newer, pool(), WEB) == network_interface(newer, pool(), WEB).version != web.version
+        assert versions.of(ALLOCATION, pool(mtu=1400), WEB) != web.version
+        assert versions.of(ALLOCATION, pool(), Profile("web")) != web.version
+        made.reset_mock()
+        for one in (other, third, other, ALLOCATION):
+            versions.of(one, pool(), WEB)
+        assert made.call_count == 3
 
 
 def test_no_block_no_interface():

@@ -31,7 +31,7 @@ class Netconf:
         self._session: Session | None = None
         self._lock = asyncio.Lock()
 
-    async def observe(self, wanted: Mapping[SubnetId, Interface]) -> Mapping[SubnetId, tuple[str, ...]]:
+    async def observe(self, wanted: Mapping[SubnetId, Interface]) -> Mapping[str, tuple[str, ...]]:
         """Return what differs from what is wanted, in words, by subnet. Raises Unavailable."""
         return await self._in_thread(lambda session: differences(_read(session), wanted), _REQUESTS)
 
