@@ -6,7 +6,7 @@ The only place that hands out clocks, randomness, adapters and tasks. Who reads 
 import asyncio
 import random
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -43,28 +43,42 @@ class CannotStart(Exception):
     """Something that the control plane cannot do without is not to be had; the text says what to do."""
 
 
-async def serve(settings: Settings, reload: Callable[[], Settings], set_level: Callable[[str], str]) -> None:
+async def serve(
+    settings: Settings, reload: Callable[[], Settings], set_level: Callable[[str], str], early: Collection[int] = ()
+) -> None:
     """Run until SIGTERM or SIGINT; SIGHUP takes the file again. Raises CannotStart.
 
-    ``reload`` reads the configuration anew; ``set_level`` sets the log level and returns the one before.
+    ``reload`` reads the configuration anew; ``set_level`` sets the log level and returns the one before. ``early``: a
+    SIGHUP that came before there was anybody to take it.
     """
-    over = asyncio.Event()
+    over, again = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
-    async with running(settings, set_level) as plane:
+    loop.add_signal_handler(signal.SIGHUP, again.set)
+    if early:
+        again.set()
+    async with running(settings, set_level) as plane, asyncio.TaskGroup() as tasks:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, over.set)
-        loop.add_signal_handler(signal.SIGHUP, lambda: _reload(plane, reload))
+        reloading = tasks.create_task(_keep_reloading(plane, reload, again))
         await over.wait()
+        reloading.cancel()
         _log.info("stopping")
 
 
-def _reload(plane: ControlPlane, read: Callable[[], Settings]) -> None:
-    """Take a new file, or say everything that is wrong with it and go on with the old one."""
-    try:
-        settings = read()
-    except InvalidConfiguration as error:
-        _log.error("the new configuration is refused; the running one stays", faults=error.faults)
-        return
+async def _keep_reloading(plane: ControlPlane, read: Callable[[], Settings], again: asyncio.Event) -> None:
+    """Take the file whenever asked, one reload at a time, beside all else: a large one takes seconds to read."""
+    while True:
+        await again.wait()
+        again.clear()
+        try:
+            _take(plane, await asyncio.to_thread(read))
+        except InvalidConfiguration as error:
+            _log.error("the new configuration is refused; the running one stays", faults=error.faults)
+        except Exception:  # noqa: BLE001 - the next reload must find somebody
+            _log.exception("the new configuration could not be taken; the running one stays")
+
+
+def _take(plane: ControlPlane, settings: Settings) -> None:
     plane.configured.reload(settings)
     waiting = needs_restart(plane.settings, settings)
     by_hand = plane.desk.tuned()

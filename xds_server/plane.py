@@ -231,7 +231,8 @@ class ControlPlane:
         named = [
             f"{step.name}: {step.problem}" for step in (*self._outside(), *self.fabrics, *self.remotes) if step.problem
         ]
-        return ([f"forecast: {why}"] if (why := self.forecast.because) else []) + named
+        refused = [f"{subject}: {why}" for subject, why in sorted(self.publish.refusals.value.items())]
+        return ([f"forecast: {why}"] if (why := self.forecast.because) else []) + named + refused
 
     def heard(self) -> tuple[int, int]:
         """Return how many Envoys' telemetry was heard lately, and of how many."""

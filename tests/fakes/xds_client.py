@@ -60,10 +60,12 @@ async def client_of(port: int) -> AsyncIterator[Client]:
         client.close()
 
 
-async def until(condition: Callable[[], bool], what: str = "it never came true") -> None:
+async def until(
+    condition: Callable[[], bool], what: str = "it never came true", *, within_s: float = DEADLINE_S
+) -> None:
     """Wait for something that other tasks bring about."""
     try:
-        async with asyncio.timeout(DEADLINE_S):
+        async with asyncio.timeout(within_s):
             while not condition():  # noqa: ASYNC110 - what tests wait for has no event of its own
                 await asyncio.sleep(0.005)
     except TimeoutError:

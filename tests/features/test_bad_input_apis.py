@@ -58,10 +58,13 @@ BODIES = [
     (b"", JSON, 422, "Field required"),
     (b"[]", JSON, 422, "a JSON object is expected"),
     (b'{"a": 1}', {"content-type": "text/plain"}, 422, "sent with content-type: application/json"),
-    (b'{"service": "\xff"}', JSON, 400, "parsing the body"),
+    (b'{"service": "\xff"}', JSON, 422, "body: no JSON: not UTF-8 (invalid start byte at byte 13)"),
+    (b"\xff\xfe", JSON, 422, "body: no JSON"),
     (b'{"service": "nat\\ud800"}', JSON, 422, "service: "),
-    (b"[" * 30_000, JSON, 400, "parsing the body"),
-    (b'{"num_ips": ' + b"9" * 5000 + b"}", JSON, 400, "parsing the body"),
+    *((b"[" * depth, JSON, 422, "body: n") for depth in (900, 950, 1000, 30_000, 60_000)),
+    (b"[" * 30_000 + b"]" * 30_000, JSON, 422, "body: nested too deeply; no request here needs more than"),
+    (b'{"a":' * 900 + b"1" + b"}" * 900, JSON, 422, "a: Extra inputs are not permitted"),
+    (b'{"num_ips": ' + b"9" * 5000 + b"}", JSON, 422, "body: no JSON that can be read; a number in it may have too"),
     (b"x" * 100_000, JSON, 413, "larger than 65536 bytes"),
     (json.dumps({**WISH, "sevice": 1}).encode(), JSON, 422, "sevice: "),
     (b'{"num_ips": 400, ' + json.dumps(WISH)[1:].encode(), JSON, 422, "num_ips: a key may stand there only once"),
@@ -74,6 +77,7 @@ async def test_a_body_that_is_none_is_told_how(house):
     for body, headers, status, expected in BODIES:
         answer = await house.http.post("/subnets/request", content=body, headers=headers)
         assert (answer.status_code, answer.json()["status"]) == (status, status), answer.text
+        assert answer.headers["content-type"] == "application/problem+json"
         assert expected in answer.json()["detail"]
         assert len(answer.content) < 2000
 

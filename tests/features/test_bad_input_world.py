@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import threading
 from pathlib import Path
 
 import grpc
@@ -16,10 +17,12 @@ from tests.fakes.whole import Whole, settings, whole
 from tests.fakes.xds_client import until
 from xds_server.adapters.system_clock import SystemClock
 from xds_server.app import serve
-from xds_server.config import load
+from xds_server.config import Settings, load
+from xds_server.demo.programs import SERVER, Program
 from xds_server.domain.resource import EDS
 from xds_server.pb.admin.v1 import admin_pb2 as pb
 from xds_server.pb.admin.v1.admin_pb2_grpc import AdminStub
+from xds_server.pb.sam.v1 import sam_pb2
 
 WISH = {"service": "nat", "num_ips": 1, "bandwidth_mbps": 1, "security_profile": "web", "location": "z1"}
 
@@ -35,9 +38,11 @@ async def _asked(house: Whole, key: int) -> httpx.Response:
     return await house.http.post("/subnets/request", params={"timeout_s": 0}, json=WISH, headers=headers)
 
 
-async def test_a_full_disk_promises_nothing_and_stops_no_traffic(tmp_path, monkeypatch):
-    """503 and UNAVAILABLE with the reason and no traceback; Envoys are served meanwhile; with room all goes on."""
-    monkeypatch.setattr("xds_server.servers.sam_http.DURABLE_S", 0.3)
+async def test_a_full_disk_promises_nothing_and_stops_no_traffic(tmp_path):
+    """503 and UNAVAILABLE, in time, with the reason and no traceback; Envoys are served meanwhile; with room all goes
+    on.
+    """
+    wish = sam_pb2.RequestSubnetRequest(**WISH, wait_timeout=Duration())
     pin = pb.PinWeightRequest(service="checkout", endpoint="a1", weight=1, reason="x" * 400)
     async with whole(tmp_path) as house:
         await house.ready()
@@ -47,6 +52,11 @@ async def test_a_full_disk_promises_nothing_and_stops_no_traffic(tmp_path, monke
             while (answer := await _asked(house, len(granted))).status_code == 201:
                 granted.append(answer.json()["subnet_id"])
             assert (answer.status_code, answer.json()["code"]) == (503, "busy")
+            assert "disk is full" in answer.json()["detail"]
+            assert answer.elapsed.total_seconds() < 5
+            wish.idempotency_key = f"k{len(granted)}"
+            with pytest.raises(grpc.aio.AioRpcError, match="disk is full"):
+                await house.sam.RequestSubnet(wish)
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await house.admin.PinWeight(pin)
         assert (caught.value.code(), "disk is full" in caught.value.details()) == (grpc.StatusCode.UNAVAILABLE, True)
@@ -92,6 +102,8 @@ async def test_a_jumping_clock_ends_pins_by_the_wall_and_stops_nothing(tmp_path,
 BAD = [
     ("services: [", "line 1"),
     ("1: 2", "unknown key '1'"),
+    ("", "the file is empty, which would take every service and pool away; write it whole"),
+    ("# soon\n", "the file is empty"),
     ("services: &a [*a]", "nested too deeply"),
     ("services: [{name: checkout, listen_port: 0}]", "listen_port"),
     (None, "cannot be read"),
@@ -105,7 +117,7 @@ async def test_a_bad_file_on_reload_changes_nothing_and_a_good_one_does(tmp_path
     more = yaml.safe_load(path.read_text())
     more["services"].append({"name": "later", "listen_port": 15003})
     with capture_logs() as logged:
-        running = asyncio.create_task(serve(first, lambda: load(path), lambda level: "info"))
+        running = asyncio.create_task(serve(first, lambda: load(path, again=True), lambda level: "info"))
         async with grpc.aio.insecure_channel(f"unix:{tmp_path}/admin") as channel:
             await _serving(tmp_path)
             for text, expected in BAD:
@@ -124,6 +136,59 @@ async def test_a_bad_file_on_reload_changes_nothing_and_a_good_one_does(tmp_path
         running.cancel()
         await asyncio.wait([running])
     assert not [entry for entry in logged if entry.get("exc_info")]
+
+
+async def test_what_cannot_be_encoded_is_told_to_operators(tmp_path):
+    """Not in the log alone: it is degraded, for /readyz and `xdsctl status`, and the service and the reason are named."""
+    async with whole(tmp_path) as house:
+        house.plane.publish.refusals.set({"service 'b'": "'x' and 'y' are both at ::1:1; remove one"})
+        assert "service 'b': 'x' and 'y' are both at ::1:1; remove one" in house.plane.degraded()
+
+
+async def test_a_large_file_on_reload_holds_nobody_up(tmp_path):
+    """While the file is read others are served; reloads that are asked for meanwhile become one, with what it says then."""
+    reading, read = threading.Event(), threading.Event()
+    reads: list[int] = []
+
+    def slow() -> Settings:
+        reads.append(len(reads))
+        reading.set()
+        assert read.wait(10)
+        return load(tmp_path / "config.yaml")
+
+    with capture_logs() as logged:
+        running = asyncio.create_task(serve(settings(tmp_path), slow, lambda level: "info"))
+        await _serving(tmp_path)
+        os.kill(os.getpid(), signal.SIGHUP)
+        await until(reading.is_set, "nobody reads")
+        for _ in range(3):
+            os.kill(os.getpid(), signal.SIGHUP)
+            await _serving(tmp_path)
+        assert not [entry for entry in logged if "configuration" in entry["event"]]
+        read.set()
+        await until(lambda: len([e for e in logged if "configuration" in e["event"]]) == 2, "both reloads are told")
+        assert reads == [0, 1]
+        running.cancel()
+        await asyncio.wait([running])
+
+
+async def test_a_reload_asked_for_at_the_start_is_made_once_we_run(tmp_path):
+    """SIGHUP while the server starts does not end it: the file may have changed since it was read."""
+    settings(tmp_path)
+    server = await Program.start("server", [*SERVER, "serve", "-c", str(tmp_path / "config.yaml")], tmp_path)
+    try:
+        await until(lambda: _catches(server.process.pid, signal.SIGHUP), "the signal is not caught", within_s=30)
+        server.process.send_signal(signal.SIGHUP)
+        await until(lambda: "configuration reloaded" in server.log.read_text(), "no word on the reload", within_s=30)
+    finally:
+        await server.stop()
+
+
+def _catches(pid: int, number: int) -> bool:
+    """Return whether a process has a handler of its own for a signal (proc(5), SigCgt)."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    caught = next(line for line in lines if line.startswith("SigCgt:")).split()[1]
+    return bool(int(caught, 16) >> (number - 1) & 1)
 
 
 async def _serving(at: Path) -> None:

@@ -337,6 +337,32 @@ async def test_node_that_comes_back_in_time_keeps_its_subnet():
         assert sam.ledger.allocations.value[subnet].generation == 1
 
 
+@pytest.mark.parametrize("words", ["cannot bind 127.77.0.2:8443", ""])
+async def test_node_that_comes_back_and_does_not_serve_loses_its_subnet(words: str) -> None:
+    """It is here, but rejects the listener that it once ran, or never answers: in time another node gets the subnet."""
+    clock, nodes = ManualClock(), FakeFrontEnds(front_end("fe-1"), front_end("fe-2"))
+    async with served(front_ends=nodes, clock=clock) as (sam, http):
+        subnet = (await http.post("/subnets/request", json=BODY)).json()["subnet_id"]
+        await sam.until(lambda: len(sam.addresses()) == 1)
+        nodes.leave("fe-1")
+        await sam.until(lambda: sam.addresses() == [])
+        if words:
+            nodes.rejecting["fe-1"] = words
+        else:
+            nodes.mute.add("fe-1")
+        nodes.come(front_end("fe-1"))
+        await settle()
+        await clock.advance(59.0)
+        assert sam.ledger.allocations.value[subnet].phase is Phase.ACTIVE, "it may yet answer"
+        await clock.advance(1.1)
+        await sam.phase(subnet, Phase.ERROR)
+        assert words in sam.ledger.allocations.value[subnet].reason
+        await clock.advance(2.0)
+        await sam.until(lambda: len(sam.addresses()) == 1)
+        moved = sam.ledger.allocations.value[subnet]
+        assert (moved.node, moved.generation, moved.phase) == ("fe-2", 2, Phase.ACTIVE)
+
+
 async def test_node_away_during_release_frees_the_block_later():
     """An unconfirmed removal holds the block for release_timeout_s, then it cools."""
     clock, nodes = ManualClock(), FakeFrontEnds(front_end("fe-1"))

@@ -3,6 +3,8 @@
 Knows which commands there are. Does not know what they do.
 """
 
+import os
+import sys
 from typing import Annotated
 
 import typer
@@ -50,4 +52,8 @@ def whole(
 
 def main() -> None:
     """Run the command line."""
-    app(prog_name="xdsctl")
+    try:
+        app(prog_name="xdsctl")
+    except OSError as error:  # of the output: commands tell what is wrong with files and connections themselves
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what was not written is not tried again
+        sys.exit(f"the answer could not be written: {error.strerror or error}; make room, or write it elsewhere")

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from xds_server.cli import ctl_tables as tables
+from xds_server.cli.ctl_grid import Grid
 from xds_server.cli.ctl_plain import ABSENT, ago, clock, plain
 from xds_server.cli.ctl_session import Session, command
 from xds_server.cli.ctl_wishes import Endpoint, EveryService, Service
@@ -61,7 +62,7 @@ def status(session: Session) -> None:
 
     def draw() -> Group:
         n, s = told["nodes"], told["services"]
-        lines = tables.grid(
+        lines = Grid(
             ["", ""],
             [
                 ["server", f"{session.server} {'ready' if health.ready else 'not ready'}"],
@@ -157,7 +158,7 @@ def select(
     row = [answer.endpoint, f"{answer.address}:{answer.port}", answer.dns_name or ABSENT]
     row += [f"{answer.score:.3f}", f"{answer.confidence:.2f}"]
     columns = ["ENDPOINT", "ADDRESS", "DNS NAME", ">SCORE", ">CONFIDENCE"]
-    session.show(answer, lambda: Group(tables.grid(columns, [row]), tables.reasons(answer.reason)))
+    session.show(answer, lambda: Group(Grid(columns, [row]), tables.reasons(answer.reason)))
 
 
 @command(app, "explain")
@@ -229,7 +230,7 @@ def diff(
     ]
     cells = [[str(r["field"]), *(_shown(str(r["field"]), r[k]) for k in ("before", "after"))] for r in rows]
     head = Text(f"{change['action']} {change['subject']}  {clock(found[0].at)}  {change['actor']}  {change['reason']}")
-    session.show({**change, "differences": rows}, lambda: Group(head, tables.grid(["FIELD", "BEFORE", "AFTER"], cells)))
+    session.show({**change, "differences": rows}, lambda: Group(head, Grid(["FIELD", "BEFORE", "AFTER"], cells)))
 
 
 def _shown(field: str, value: object) -> str:
@@ -266,7 +267,7 @@ def model(session: Session) -> None:
                 if name and not name.startswith(_LONG)
             ),
         ]
-        lines = tables.grid(["", ""], rows)
+        lines = Grid(["", ""], rows)
         lines.show_header = False
         return lines
 

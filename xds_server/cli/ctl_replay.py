@@ -10,8 +10,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from xds_server.cli import ctl_tables as tables
 from xds_server.cli import ctl_wishes as wishes
+from xds_server.cli.ctl_grid import Grid
 from xds_server.cli.ctl_plain import ABSENT, clock, number
 from xds_server.cli.ctl_session import Session, command
 from xds_server.cli.ctl_wishes import Service
@@ -72,7 +72,7 @@ def _courses(answer: pb.ReplayResponse) -> Table:
         ]
         for name, course in (("in force", answer.in_force), ("changed", answer.changed))
     ]
-    return tables.grid(["COURSE", "FORECASTER", ">PUSHES", ">CHURN", ">LATENCY MS*", ">ONE MORE MS*"], rows)
+    return Grid(["COURSE", "FORECASTER", ">PUSHES", ">CHURN", ">LATENCY MS*", ">ONE MORE MS*"], rows)
 
 
 def _endpoints(answer: pb.ReplayResponse) -> Table:
@@ -88,4 +88,4 @@ def _endpoints(answer: pb.ReplayResponse) -> Table:
         for e in answer.endpoints
     ]
     columns = ["ENDPOINT", ">SHARE IN FORCE", ">SHARE CHANGED", ">POINTS", ">WEIGHT IN FORCE", ">WEIGHT CHANGED"]
-    return tables.grid(columns, rows)
+    return Grid(columns, rows)

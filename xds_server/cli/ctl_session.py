@@ -97,7 +97,7 @@ class Session:
     def show(self, answer: Message | Mapping[str, Any], table: Callable[[], RenderableType]) -> None:
         """Print an answer as asked for; ``table`` is only drawn when it is wanted."""
         if self.output is Output.TABLE:
-            self.paper.print(table())
+            self.paper.print(table(), crop=False)  # a long Grid is not folded
         else:
             self.data(plain(answer) if isinstance(answer, Message) else answer)
 

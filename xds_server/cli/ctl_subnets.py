@@ -11,7 +11,7 @@ import typer
 from google.protobuf.duration_pb2 import Duration
 from rich.console import RenderableType
 
-from xds_server.cli import ctl_tables as tables
+from xds_server.cli.ctl_grid import Grid
 from xds_server.cli.ctl_plain import ABSENT, ago, plain
 from xds_server.cli.ctl_session import Session, command
 from xds_server.pb.sam.v1 import sam_pb2 as pb
@@ -170,7 +170,7 @@ def pools(session: Session) -> None:
         ">OUTSIDE",
         "PROFILES",
     ]
-    session.show(answer, lambda: tables.grid(columns, rows))
+    session.show(answer, lambda: Grid(columns, rows))
 
 
 @command(app, "autoscaling")
@@ -192,7 +192,7 @@ def autoscaling(session: Session) -> None:
         for a in answer.appliances
     ]
     columns = ["APPLIANCE", "BOUNDS", ">TARGET", ">WANTED", "BECAUSE", "PROBLEM"]
-    session.show(answer, lambda: tables.grid(columns, rows))
+    session.show(answer, lambda: Grid(columns, rows))
 
 
 def _subnets(found: list[pb.Subnet]) -> RenderableType:
@@ -210,4 +210,4 @@ def _subnets(found: list[pb.Subnet]) -> RenderableType:
         ]
         for s in found
     ]
-    return tables.grid(["SUBNET", "SERVICE", "PHASE", ">SINCE", "NETWORK", "ADDRESS", "POOL", "NODE", "REASON"], rows)
+    return Grid(["SUBNET", "SERVICE", "PHASE", ">SINCE", "NETWORK", "ADDRESS", "POOL", "NODE", "REASON"], rows)

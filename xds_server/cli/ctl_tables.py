@@ -3,12 +3,12 @@
 Knows the messages of admin.proto. Does not ask for them.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
-from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from xds_server.cli.ctl_grid import Grid
 from xds_server.cli.ctl_plain import ABSENT, ago, clock, left, number, percent
 from xds_server.pb.admin.v1 import admin_pb2 as pb
 
@@ -17,23 +17,13 @@ TYPES = ("CDS", "EDS", "LDS", "RDS")
 _STYLE = {"synced": "green", "pending": "yellow", "nacked": "bold red", "not requested": "dim"}
 
 
-def grid(columns: Sequence[str], rows: Iterable[Sequence[str | Text]], title: str | None = None) -> Table:
-    """Return a table without lines; a column that begins with ``>`` is right-aligned."""
-    table = Table(box=None, header_style="bold", title=title, title_justify="left", pad_edge=False)
-    for column in columns:
-        table.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in row))
-    return table
-
-
 def state(status: pb.TypeStatus) -> Text:
     """Return a sync state, coloured."""
     word = pb.SyncState.Name(status.state).removeprefix("SYNC_STATE_").replace("_", " ").lower()
     return Text(word, style=_STYLE.get(word, ""))
 
 
-def nodes(found: Iterable[pb.Node]) -> Table:
+def nodes(found: Iterable[pb.Node]) -> Grid:
     """Return clients with their state per type."""
     rows: list[list[str | Text]] = [
         [n.id, "yes" if n.connected else "no", ago(n.since)]
@@ -41,10 +31,10 @@ def nodes(found: Iterable[pb.Node]) -> Table:
         + [n.user_agent or ABSENT, n.group]
         for n in found
     ]
-    return grid(["NODE", "CONNECTED", ">SINCE", *TYPES, "AGENT", "GROUP"], rows)
+    return Grid(["NODE", "CONNECTED", ">SINCE", *TYPES, "AGENT", "GROUP"], rows)
 
 
-def behind(found: Iterable[pb.Node]) -> Table:
+def behind(found: Iterable[pb.Node]) -> Grid:
     """Return who is out of sync, since when, and why."""
     rows: list[list[str | Text]] = [
         [
@@ -60,7 +50,7 @@ def behind(found: Iterable[pb.Node]) -> Table:
         for t, s in sorted(n.types.items())
         if s.state in {pb.SYNC_STATE_PENDING, pb.SYNC_STATE_NACKED}
     ]
-    return grid(["NODE", "TYPE", "STATE", ">SINCE", "ACKED", "SENT", "WHY"], rows)
+    return Grid(["NODE", "TYPE", "STATE", ">SINCE", "ACKED", "SENT", "WHY"], rows)
 
 
 def _why(node: pb.Node, status: pb.TypeStatus) -> str:
@@ -71,13 +61,13 @@ def _why(node: pb.Node, status: pb.TypeStatus) -> str:
     return words if node.connected else f"disconnected {ago(node.since)} ago; before that: {words}"
 
 
-def unread(found: Iterable[pb.Node]) -> Table:
+def unread(found: Iterable[pb.Node]) -> Grid:
     """Return whose telemetry cannot be read, and why."""
     rows = [[n.id, n.telemetry_problem] for n in found if n.telemetry_problem]
-    return grid(["NODE", "TELEMETRY CANNOT BE READ"], rows)
+    return Grid(["NODE", "TELEMETRY CANNOT BE READ"], rows)
 
 
-def services(found: Iterable[pb.Service]) -> Table:
+def services(found: Iterable[pb.Service]) -> Grid:
     """Return services with their totals."""
     rows = [
         [
@@ -106,10 +96,10 @@ def services(found: Iterable[pb.Service]) -> Table:
         ">GEN",
         "CAUSE",
     ]
-    return grid(columns, rows)
+    return Grid(columns, rows)
 
 
-def endpoints(found: Iterable[pb.Endpoint]) -> Table:
+def endpoints(found: Iterable[pb.Endpoint]) -> Grid:
     """Return endpoints: what is decided beside what is seen."""
     shown = list(found)
     shadow = any(e.HasField("shadow_weight") for e in shown)
@@ -145,10 +135,10 @@ def endpoints(found: Iterable[pb.Endpoint]) -> Table:
         "ZONE",
         "SOURCE",
     ]
-    return grid([*columns, "REASON"], rows)
+    return Grid([*columns, "REASON"], rows)
 
 
-def weights(found: Iterable[pb.Endpoint], title: str | None = None) -> Table:
+def weights(found: Iterable[pb.Endpoint], title: str | None = None) -> Grid:
     """Return weight / share beside load / share: one sees whether traffic follows weight. One service is not named.
 
     Where a service is in shadow mode, what the law would publish stands beside what is in force.
@@ -159,18 +149,18 @@ def weights(found: Iterable[pb.Endpoint], title: str | None = None) -> Table:
     columns = ["SERVICE", "ENDPOINT", ">WEIGHT", ">SHARE", *(_SHADOW if shadow else ())]
     columns += [">RPS", ">TRAFFIC", ">LATENCY", ">ERRORS", "PIN", "REASON"]
     named = len({e.service for e in shown}) > 1
-    return grid(columns if named else columns[1:], rows if named else [row[1:] for row in rows], title)
+    return Grid(columns if named else columns[1:], rows if named else [row[1:] for row in rows], title)
 
 
-def differences(answer: pb.WriteResponse) -> Table:
+def differences(answer: pb.WriteResponse) -> Grid:
     """Return what a write changes, fact by fact."""
-    return grid(["FACT", "BEFORE", "AFTER"], [[d.fact, d.before, d.after] for d in answer.differences])
+    return Grid(["FACT", "BEFORE", "AFTER"], [[d.fact, d.before, d.after] for d in answer.differences])
 
 
-def changes(found: Iterable[pb.Change]) -> Table:
+def changes(found: Iterable[pb.Change]) -> Grid:
     """Return the change log."""
     rows = [[str(c.revision), clock(c.at), c.actor, c.action, c.subject, c.reason or ABSENT] for c in found]
-    return grid([">REVISION", "AT", "ACTOR", "ACTION", "SUBJECT", "REASON"], rows)
+    return Grid([">REVISION", "AT", "ACTOR", "ACTION", "SUBJECT", "REASON"], rows)
 
 
 def reasons(tree: pb.Reason) -> Tree:

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from xds_server.cli import ctl_tables as tables
 from xds_server.cli import ctl_wishes as wishes
+from xds_server.cli.ctl_grid import Grid
 from xds_server.cli.ctl_plain import ABSENT
 from xds_server.cli.ctl_session import Session, command
 from xds_server.cli.ctl_wishes import Endpoint, EveryService, Service
@@ -124,7 +125,7 @@ def get_policy(session: Session, service: Service) -> None:
     def draw() -> Group:
         rows = [[name, value, _bounds(answer, name)] for name, value in wishes.policy_lines(answer.policy)]
         title = Text(f"{answer.service}, generation {answer.generation}")
-        return Group(title, tables.grid(["NAME", "VALUE", "ALLOWED"], rows))
+        return Group(title, Grid(["NAME", "VALUE", "ALLOWED"], rows))
 
     session.show(answer, draw)
 

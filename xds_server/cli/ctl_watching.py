@@ -44,12 +44,12 @@ def top(
             elif live:
                 screen.update(_draw(pictures), refresh=True)
             elif not once:
-                session.paper.print(_draw({seen.service: seen}))
+                session.paper.print(_draw({seen.service: seen}), crop=False)
             if once and len(pictures) >= expected:
                 stream.cancel()
                 break
     if once and session.output is Output.TABLE:
-        session.paper.print(_draw(pictures))
+        session.paper.print(_draw(pictures), crop=False)
 
 
 def _expected(session: Session, service: str) -> int:

@@ -4,6 +4,7 @@ Knows what a person types and how an error is told. Does not know how anything i
 """
 
 import asyncio
+import signal
 import sys
 import typing
 from pathlib import Path
@@ -55,6 +56,8 @@ def serve(
 
     Example: xds-server serve -c config.yaml --log-level debug
     """
+    early: list[int] = []  # a reload that is asked for while we start is made once we run; by itself it would end us
+    signal.signal(signal.SIGHUP, lambda number, _frame: early.append(number))
     flags = _flags({"xds": xds, "admin": admin, "http": http}, insecure=insecure, workers=workers)
     settings = _load(config, flags)
     from xds_server import app as composition
@@ -62,7 +65,7 @@ def serve(
 
     configure(log_level, log_format)
     try:
-        asyncio.run(composition.serve(settings, lambda: load(config, flags), set_level))
+        asyncio.run(composition.serve(settings, lambda: load(config, flags, again=True), set_level, early))
     except composition.CannotStart as error:
         _fail(str(error))
 

@@ -9,10 +9,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
-from pydantic_settings import EnvSettingsSource, SettingsError
 
+from xds_server.config import environment
 from xds_server.config.document import Document, Location, UnreadableYaml, parse
-from xds_server.config.references import dangling, exposed, shared
+from xds_server.config.listening import unservable
+from xds_server.config.references import Fault, dangling
 from xds_server.config.schema import Settings
 
 _MAPPING = "a mapping is expected: key: value, or {key: value}"
@@ -25,6 +26,11 @@ _SHAPES = {
 }
 """What pydantic calls by Python's names."""
 
+_EMPTY = (
+    "the file is empty, which would take every service and pool away; write it whole (beside this one, then rename it)"
+    " and reload again. If nothing is what you want, write services: []"
+)
+
 
 class InvalidConfiguration(ValueError):
     """The configuration cannot be used; ``faults`` lists everything wrong with it, one line each."""
@@ -34,47 +40,44 @@ class InvalidConfiguration(ValueError):
         super().__init__(f"{source}: {len(faults)} fault(s)\n" + "\n".join(f"  {fault}" for fault in faults))
 
 
-def load(path: Path | None, flags: Mapping[str, object] | None = None) -> Settings:
+def load(path: Path | None, flags: Mapping[str, object] | None = None, *, again: bool = False) -> Settings:
     """Return the settings of one file (None: defaults), the environment and flags over it.
+
+    A flag is told by the key that it sets: ``--xds`` for ``listen.xds``. ``again``: for a server that runs, which loses
+    everything by a file that says nothing; such a file is refused then.
 
     Raises InvalidConfiguration: unreadable file, YAML that does not parse, unknown keys, bad values, dangling names.
     """
-    source = str(path) if path else "configuration"
-    document = _read(path, source)
-    environment = _environment()
-    merged = _merged(_merged(document.value, environment), flags or {})
-    faults = [(at, text) for at, text in document.faults]
-    settings = None
+    source, flags = str(path) if path else "configuration", flags or {}
+    said = environment.read()
     try:
-        settings = Settings(**typing.cast("dict[str, typing.Any]", merged))
-    except ValidationError as error:
-        faults += [(fault["loc"], _told(fault["type"], fault["loc"], fault["msg"])) for fault in error.errors()]
-    faults += dangling(merged)
-    faults += [*exposed(settings), *shared(settings)] if settings else []
-    if settings is None or faults:
-        raise InvalidConfiguration(
-            source, [_placed(document, environment, at, text) for at, text in _sorted(faults, document)]
-        )
+        document = _read(path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidConfiguration(source, [f"cannot be read: {error}", *said.faults]) from error
+    except UnreadableYaml as error:
+        raise InvalidConfiguration(source, [str(error), *said.faults]) from error
+    if again and path and not document.value:
+        raise InvalidConfiguration(source, [_EMPTY, *said.faults])
+    merged = _merged(_merged(document.value, said.value), flags)
+    settings, faults = _judged(merged)
+    told = [_placed(document, said.value, flags, *fault) for fault in _sorted([*document.faults, *faults], document)]
+    if settings is None or told or said.faults:
+        raise InvalidConfiguration(source, [*told, *said.faults])
     return settings
 
 
-def _read(path: Path | None, source: str) -> Document:
-    if path is None:
-        return Document({}, {}, ())
-    try:
-        return parse(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidConfiguration(source, [f"cannot be read: {error}"]) from error
-    except UnreadableYaml as error:
-        raise InvalidConfiguration(source, [f"{error}"]) from error
+def _read(path: Path | None) -> Document:
+    return Document({}, {}, ()) if path is None else parse(path.read_text(encoding="utf-8"))
 
 
-def _environment() -> Mapping[str, object]:
+def _judged(merged: dict[str, object]) -> tuple[Settings | None, list[Fault]]:
+    """Return the settings, None when their values are none, and everything that is wrong with them."""
     try:
-        return EnvSettingsSource(Settings)()
-    except SettingsError as error:
-        why = str(error.__cause__ or error)
-        raise InvalidConfiguration("environment", [f"{error}: a section is written as JSON there ({why})"]) from error
+        settings = Settings(**typing.cast("dict[str, typing.Any]", merged))
+    except ValidationError as error:
+        found = [(fault["loc"], _told(fault["type"], fault["loc"], fault["msg"])) for fault in error.errors()]
+        return None, [*found, *dangling(merged)]
+    return settings, [*dangling(merged), *unservable(settings)]
 
 
 def _merged(under: Mapping[str, object], over: Mapping[str, object]) -> dict[str, object]:
@@ -91,10 +94,14 @@ def _sorted(faults: list[tuple[Location, str]], document: Document) -> Iterator[
     )
 
 
-def _placed(document: Document, environment: Mapping[str, object], at: Location, text: str) -> str:
+def _placed(
+    document: Document, said: Mapping[str, object], flags: Mapping[str, object], at: Location, text: str
+) -> str:
     where = ".".join(f"[{part}]" if isinstance(part, int) else str(part) for part in at).replace(".[", "[")
-    if _holds(environment, at):
-        return f"environment XDS_SERVER_{'__'.join(str(part) for part in at).upper()}: {text}"
+    if _holds(flags, at):
+        return f"--{at[-1]}: {text}"
+    if _holds(said, at):
+        return f"environment {environment.variable(at)}: {text}"
     line = document.line(at)
     return f"line {line}: {where}: {text}" if line else f"{where}: {text}"
 

@@ -6,43 +6,21 @@ Works on the raw values, so that these faults are told together with misspelt ke
 from collections.abc import Callable, Iterator, Mapping
 from itertools import combinations
 
+from pydantic import TypeAdapter, ValidationError
+
 from xds_server.config.document import Location
-from xds_server.config.schema import Settings
-from xds_server.domain.addresses import read_address
+from xds_server.config.words import Port
+from xds_server.domain.addresses import read_place
+from xds_server.domain.dns import DnsPlace
 from xds_server.domain.subnets import Block
 
 Fault = tuple[Location, str]
+_AS_PORT = TypeAdapter(Port)
 
 
 def dangling(raw: Mapping[str, object]) -> list[Fault]:
     """Return every fault between parts of the configuration."""
     return [fault for rule in _RULES for fault in rule(raw)]
-
-
-def exposed(settings: Settings) -> list[Fault]:
-    """Return listening addresses that strangers could reach without TLS, unless ``insecure`` wants that."""
-    proved = settings.tls.listeners if settings.tls else ()
-    return [
-        (
-            ("listen", name),
-            f"{address} is not a loopback address and TLS is not configured; add tls:, use 127.0.0.1 or --insecure",
-        )
-        for name, address in settings.listen.model_dump().items()
-        if not (settings.insecure or name in proved or address.startswith("unix:") or is_loopback(address))
-    ]
-
-
-def shared(settings: Settings) -> list[Fault]:
-    """Return what several workers cannot share: a Unix socket has one listener."""
-    if settings.workers > 1 and settings.listen.xds.startswith("unix:"):
-        text = f"{settings.workers} workers cannot share {settings.listen.xds}; listen on ADDRESS:PORT, or workers: 1"
-        return [(("workers",), text)]
-    return []
-
-
-def is_loopback(address: str) -> bool:
-    """Return whether ``ADDRESS:PORT`` is reachable from this machine only."""
-    return bool(read_address(address.rpartition(":")[0].strip("[]")).is_loopback())
 
 
 def _items(raw: object, *path: str) -> Iterator[tuple[Location, Mapping[str, object]]]:
@@ -123,8 +101,8 @@ def _endpoints_twice(raw: Mapping[str, object]) -> Iterator[Fault]:
     for at, service in _items(raw, "services"):
         seen: set[tuple[str, str]] = set()
         for inner, endpoint in _items(service, "endpoints"):
-            address = f"{endpoint.get('address')}:{endpoint.get('port')}"
-            for key, value in (("id", str(endpoint.get("id"))), ("address", address)):
+            place = f"{_address(endpoint.get('address'))}:{_port(endpoint.get('port'))}"
+            for key, value in (("id", str(endpoint.get("id"))), ("address", place)):
                 if (key, value) in seen:
                     yield (
                         (*at, *inner, key),
@@ -133,19 +111,80 @@ def _endpoints_twice(raw: Mapping[str, object]) -> Iterator[Fault]:
                 seen.add((key, value))
 
 
-def _taken_twice(key: str) -> Callable[[Mapping[str, object]], Iterator[Fault]]:
-    """Two services of one virtual network may not share a port or a domain: a sidecar could not tell them apart."""
+def _address(value: object) -> str:
+    """Return an address in its one spelling, the text where it is none; IPv4 has no other."""
+    text = str(value)
+    try:
+        return read_place(text) if ":" in text else text
+    except ValueError:
+        return text
 
-    def rule(raw: Mapping[str, object]) -> Iterator[Fault]:
-        seen: dict[tuple[str, str], object] = {}
-        for at, service in _items(raw, "services"):
-            for network in _listed(service.get("virtual_network", "default")):
-                for value in _listed(service.get(key)):
-                    owner = seen.setdefault((network, value), service.get("name"))
-                    if owner != service.get("name"):
-                        yield (*at, key), f"{value} already belongs to service {owner!r} in {network!r}; choose another"
 
-    return rule
+def _port(value: object) -> str:
+    """Return a port in its one spelling, the text where it is none."""
+    try:
+        return str(_AS_PORT.validate_python(value))
+    except ValidationError:
+        return str(value)
+
+
+def _ports_twice(raw: Mapping[str, object]) -> Iterator[Fault]:
+    """Two services of one virtual network may not share a port: a sidecar could not open both listeners."""
+    seen: dict[tuple[str, str], object] = {}
+    for at, service in _items(raw, "services"):
+        for network in _networks(service):
+            yield from _claimed(seen, (*at, "listen_port"), service, network, _port(service.get("listen_port")))
+
+
+def _targets_twice(raw: Mapping[str, object]) -> Iterator[Fault]:
+    """A service's name and domains are what gRPC clients of its virtual networks dial: each leads to one service."""
+    seen: dict[tuple[str, str], object] = {}
+    for _, service in _items(raw, "services"):
+        for network in _networks(service):
+            seen.setdefault((network, str(service.get("name"))), service.get("name"))
+    for at, service in _items(raw, "services"):
+        for network in _networks(service):
+            for domain in _listed(service.get("domains")):
+                yield from _claimed(seen, (*at, "domains"), service, network, domain)
+
+
+def _claimed(
+    seen: dict[tuple[str, str], object], at: Location, service: Mapping[str, object], network: str, value: str
+) -> Iterator[Fault]:
+    owner = seen.setdefault((network, value), service.get("name"))
+    if owner != service.get("name"):
+        yield at, f"{value} already belongs to service {owner!r} in {network!r}; choose another"
+
+
+def _networks(service: Mapping[str, object]) -> list[str]:
+    return _listed(service.get("virtual_network", "default"))
+
+
+def _dns_names_twice(raw: Mapping[str, object]) -> Iterator[Fault]:
+    """One name of one DNS server answers for one service."""
+    seen: dict[tuple[str, str], object] = {}
+    for at, service in _items(raw, "services"):
+        dns = service.get("dns")
+        if not isinstance(dns, Mapping) or not {"zone", "name", "server"} <= dns.keys():
+            continue
+        server = str(dns["server"])
+        name = DnsPlace(str(dns["zone"]), str(dns["name"]), 0, server).full_name
+        owner = seen.setdefault((server, name), service.get("name"))
+        if owner != service.get("name"):
+            yield (*at, "dns", "name"), f"{name} is the name of service {owner!r} already; choose another"
+
+
+def _supplied_twice(raw: Mapping[str, object]) -> Iterator[Fault]:
+    """A service's subnets go to one appliance."""
+    seen: dict[str, object] = {}
+    for at, appliance in _items(raw, "appliances"):
+        service = str(appliance.get("service"))
+        owner = seen.setdefault(service, appliance.get("name"))
+        if owner != appliance.get("name"):
+            yield (
+                (*at, "service"),
+                f"the subnets of {service!r} go to appliance {owner!r} already; give this one a service of its own",
+            )
 
 
 def _listed(value: object) -> list[str]:
@@ -181,7 +220,9 @@ _RULES: tuple[Callable[[Mapping[str, object]], Iterator[Fault]], ...] = (
     _locations,
     _quotas,
     _endpoints_twice,
-    _taken_twice("listen_port"),
-    _taken_twice("domains"),
+    _ports_twice,
+    _targets_twice,
+    _dns_names_twice,
+    _supplied_twice,
     _pools_overlap,
 )

@@ -22,7 +22,7 @@ from xds_server.config.networks import (
 from xds_server.config.nodes import NodeConfiguratorPart
 from xds_server.config.security import Roles, TlsPart
 from xds_server.config.services import ServicePart
-from xds_server.config.words import Directory, Label, Listen, Network, Part, Seconds
+from xds_server.config.words import Directory, Label, Listen, Network, Part, Seconds, Store
 
 
 class ListenPart(Part):
@@ -89,7 +89,7 @@ class Settings(BaseSettings):
     workers: Annotated[int, Field(ge=1, le=64)] = 1
     tls: TlsPart | None = None
     roles: Roles = Field(default_factory=dict)
-    store: Annotated[str, Field(pattern=r"^sqlite:///.+")] = "sqlite:///var/xds-server.db"
+    store: Store = "sqlite:///var/xds-server.db"
     model: ModelPart = Field(default_factory=ModelPart)
     telemetry: TelemetryPart = TelemetryPart()
     limits: LimitsPart = LimitsPart()

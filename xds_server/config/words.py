@@ -12,6 +12,8 @@ from xds_server.domain import names
 from xds_server.domain.addresses import read_address, read_place, read_prefix
 from xds_server.domain.policy import BOUNDS
 
+_STORE = "sqlite:///"
+
 
 def _is_ip(text: str) -> str:
     try:
@@ -48,6 +50,12 @@ def _is_listen(text: str) -> str:
     return text
 
 
+def _is_store(text: str) -> str:
+    if not text.removeprefix(_STORE) or not text.startswith(_STORE):
+        raise ValueError(f"must be {_STORE}PATH such as {_STORE}var/xds-server.db; no other store is built")
+    return text
+
+
 def _is_line(text: str) -> str:
     if len(text) > 255 or not names.is_one_line(text):
         raise ValueError("must be one line of up to 255 characters")
@@ -79,6 +87,7 @@ Zone = Annotated[str, AfterValidator(_is_zone)]
 Network = Annotated[str, AfterValidator(_is_network)]
 Listen = Annotated[str, AfterValidator(_is_listen)]
 Port = Annotated[int, Field(ge=1, le=65535)]
+Store = Annotated[str, AfterValidator(_is_store)]
 Seconds = Annotated[float, Field(gt=0, le=86_400 * 365, allow_inf_nan=False)]
 
 

@@ -54,15 +54,17 @@ class Allocate:
     async def step(self) -> None:
         """Free what has cooled, decide all who wait, report."""
         self._seen = (self._room.arrivals.revision, self._ledger.allocations.revision, self._plan.revision)
-        await self._ledger.load()
         try:
+            await self._ledger.load()
             occupancy = await self._rebuilt()
             await self._free_cooled(occupancy)
             while self._room.everybody:
                 await self._decide(occupancy)
-        except BaseException:
+        except BaseException as error:
             self._occupancy = None  # what is free is no longer known: rebuild before the next decision
+            self._room.held_up = str(error)
             raise
+        self._room.held_up = ""
         self._report(occupancy)
 
     async def _rebuilt(self) -> Occupancy:

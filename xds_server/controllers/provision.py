@@ -13,13 +13,14 @@ from xds_server.controllers.front_ends import FrontEnds, Presence
 from xds_server.controllers.waking import newer_or_due
 from xds_server.decisions.placement import listeners
 from xds_server.decisions.provisioning import Patience, Scene, Sight, next_move
-from xds_server.domain.names import NodeId
+from xds_server.domain.names import NodeId, SubnetId
 from xds_server.domain.networks import serving_address
 from xds_server.domain.subnets import Allocation, Phase, SubnetPlan
 from xds_server.ports import Clock
 from xds_server.state.ledger import Ledger, Move
 from xds_server.state.watchable import Watchable
 
+_MOMENT_S = 1e-9
 _MOVING = (Phase.PROVISIONING, Phase.ERROR, Phase.RELEASING, Phase.ACTIVE)
 
 
@@ -50,6 +51,7 @@ class Provision:
         self._seen = (-1, -1)
         self._fabrics_seen = self._fabrics.seen()
         self._due_s = math.inf
+        self._unserved: dict[SubnetId, float] = {}  # since when, of active ones whose node is here
 
     async def wait(self) -> None:
         """Wait for a changed ledger, a change among the nodes, or the end of a pause."""
@@ -73,6 +75,7 @@ class Provision:
         grace_left_s = self._presence.grace_left_s
         self._due_s = scene.now_s + grace_left_s if grace_left_s > 0 else math.inf
         moves = []
+        self._unserved = {id_: since for id_, since in self._unserved.items() if id_ in self._ledger.allocations.value}
         for allocation in self._ledger.in_phase(*_MOVING):
             outcome = next_move(allocation, self._sight(allocation), scene)
             if isinstance(outcome, Allocation):
@@ -103,13 +106,25 @@ class Provision:
         front_ends = self._front_ends
         has_agent, refusal = front_ends.has_agent(node), front_ends.refusal(allocation) if allocation.attached else ""
         if allocation.phase is Phase.ACTIVE:
-            return Sight(has_agent=has_agent, refusal=refusal)
+            unserved_s = self._unserved_s(allocation)
+            late = unserved_s >= self._patience.provision_timeout_s
+            problem = front_ends.problem(allocation) if late else ""
+            return Sight(unserved_s=unserved_s, problem=problem, has_agent=has_agent, refusal=refusal)
         if not allocation.listening:
             detached = has_agent and front_ends.detached(allocation)
             return Sight(silent=front_ends.silent(allocation), has_agent=has_agent, detached=detached)
         serving, attached = front_ends.serving(allocation), has_agent and front_ends.attached(allocation)
         problem = "" if serving else front_ends.problem(allocation)
         return Sight(serving=serving, problem=problem, has_agent=has_agent, attached=attached, refusal=refusal)
+
+    def _unserved_s(self, allocation: Allocation) -> float:
+        """Return for how long an active subnet's node is here without serving it; 0 while it serves or is away."""
+        here = allocation.node is not None and self._presence.missing_s(allocation.node) is None
+        if not here or self._front_ends.serving(allocation):
+            self._unserved.pop(allocation.id, None)
+            return 0.0
+        now = self._clock.now()
+        return max(now - self._unserved.setdefault(allocation.id, now), _MOMENT_S)
 
     def _named(self, allocation: Allocation) -> str:
         if allocation.phase is not Phase.RELEASING:

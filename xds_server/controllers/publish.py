@@ -20,7 +20,7 @@ from xds_server.state.cache import GroupCache
 from xds_server.state.watchable import Watchable, any_newer
 
 LINGER_S: Final = 300.0
-"""So long a group without nodes keeps its content: its Envoys usually come back."""
+"""So long a group without nodes keeps its content, and it is kept up to date: its Envoys usually come back."""
 MOST_EMPTY: Final = 1_000
 """At most so many: a stranger who comes under ever new names must not fill the memory."""
 _log = structlog.get_logger(__name__)
@@ -59,26 +59,26 @@ class Publish:
         self._translator = Translator()
         self._watched: tuple[Watchable[Any], ...] = (services, weights, allocations, plan, nodes, agents)
         self._seen = [-1] * len(self._watched)
-        self._inhabited_at: dict[NodeGroup, float] = {}
+        self._known: dict[NodeGroup, tuple[float, Node]] = {}  # when it last had nodes, and one of them
 
     async def wait(self) -> None:
         """Return when any of the facts is newer than what was published."""
         await any_newer(*zip(self._watched, self._seen, strict=True))
 
     async def step(self) -> None:
-        """Render every group that has nodes, once, and put it into the cache whole."""
+        """Render every group that has nodes, or had some lately, once, and put it into the cache whole."""
         self._seen = [watched.revision for watched in self._watched]
         started = self._clock.now()
         refusals: dict[str, str] = {}
         everybody = (*self._agents.value.values(), *self._nodes.value.values())
-        inhabited = {node.group: node for node in everybody}
-        await self._prepare(inhabited.values())
-        for group, node in inhabited.items():
+        self._know({node.group: node for node in everybody}, started)
+        known = {group: node for group, (_, node) in self._known.items()}
+        await self._prepare(known.values())
+        for group, node in known.items():
             rendering = self._render(node)
             refusals |= rendering.refusals
             self._cache.replace(group, rendering.resources)
         metrics.PUSH_BUILD_SECONDS.observe(self._clock.now() - started)
-        self._forget(inhabited, started)
         self._tell(refusals)
         if self._weights.value is not self.published.value:
             self.published.set(self._weights.value)
@@ -105,12 +105,13 @@ class Publish:
             return Rendering()
         return self._translator.front_end(node, appliance, self._allocations.value.values(), self._plan.value)
 
-    def _forget(self, inhabited: Mapping[NodeGroup, Node], now: float) -> None:
-        self._inhabited_at |= dict.fromkeys(inhabited, now)
-        empty = sorted((at, group) for group, at in self._inhabited_at.items() if group not in inhabited)
+    def _know(self, inhabited: Mapping[NodeGroup, Node], now: float) -> None:
+        """Take note of the groups that have nodes now; forget those that have had none for too long."""
+        self._known |= {group: (now, node) for group, node in inhabited.items()}
+        empty = sorted((at, group) for group, (at, _) in self._known.items() if group not in inhabited)
         for index, (at, group) in enumerate(empty):
             if now - at > LINGER_S or len(empty) - index > MOST_EMPTY:
-                del self._inhabited_at[group]
+                del self._known[group]
                 self._cache.drop(group)
 
     def _tell(self, refusals: dict[str, str]) -> None:

@@ -37,7 +37,8 @@ class Patience:
 class Sight:
     """What is known of an allocation's node now.
 
-    ``missing_s``: for how long it has been away, None while connected. ``serving``: it acknowledged this listener.
+    ``missing_s``: for how long it has been away, None while connected. ``serving``: it acknowledged this listener;
+    ``unserved_s``: for how long it has been connected without, where it once did.
     ``silent``: it acknowledged that this listener is gone. ``problem``: its words of rejection, or ''. ``named``: who
     outside still tells clients of the address (a DNS server, a registry), or ''. ``has_agent``: an agent configures its
     interfaces; then ``attached``, ``detached`` and ``refusal`` say the same of the interface.
@@ -47,6 +48,7 @@ class Sight:
 
     missing_s: float | None = None
     serving: bool = False
+    unserved_s: float = 0.0
     silent: bool = False
     problem: str = ""
     named: str = ""
@@ -111,9 +113,8 @@ def _await(allocation: Allocation, sight: Sight, scene: Scene) -> Allocation | f
 
 
 def _keep(allocation: Allocation, sight: Sight, scene: Scene) -> Allocation | float:
-    """An active subnet moves only when its node is lost or can no longer have its interface.
-
-    What it serves there is the node's own business.
+    """An active subnet moves only when its node is lost, can no longer have its interface, or came back and no longer
+    serves it.
     """
     if sight.missing_s is not None:
         return _lose(allocation, sight.missing_s, scene)
@@ -121,7 +122,13 @@ def _keep(allocation: Allocation, sight: Sight, scene: Scene) -> Allocation | fl
         return replace(allocation, attached=True)
     if sight.refusal:
         return _fail(allocation, scene, _refused(allocation, sight))
-    return _told(allocation, _served_by(allocation.node), math.inf)
+    if not sight.unserved_s:
+        return _told(allocation, _served_by(allocation.node), math.inf)
+    left_s = scene.patience.provision_timeout_s - sight.unserved_s
+    if left_s > 0:
+        return scene.now_s + left_s
+    why = _refused(allocation, sight) if sight.problem else f"node {allocation.node} came back without its listener"
+    return _fail(allocation, scene, why)
 
 
 def _retry(allocation: Allocation, _sight: Sight, scene: Scene) -> Allocation | float:

@@ -41,7 +41,7 @@ class ControlPlane:
         whole = {"store": "sqlite:///xds-server.db", "model": model, **config}
         self.config_file.write_text(yaml.safe_dump(whole, sort_keys=False))
 
-    async def start(self, deadline_s: float = 30.0) -> None:
+    async def start(self, deadline_s: float = 90.0) -> None:
         """Start it and wait until it is alive (``/healthz``); ready it is when Envoys have told their telemetry."""
         if not self.config_file.exists():
             self.write(self.config)

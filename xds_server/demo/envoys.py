@@ -40,7 +40,7 @@ def _written(name: str, bootstrap: str, run_dir: Path) -> Path:
     return path
 
 
-async def answers(envoy: Program, url: str, *, deadline_s: float = 15.0, host: str = "") -> httpx.Response:
+async def answers(envoy: Program, url: str, *, deadline_s: float = 60.0, host: str = "") -> httpx.Response:
     """Wait until an Envoy answers 200 at a URL (its telemetry, ``/ready`` or a listener) and return the answer."""
     headers = {"host": host} if host else {}
     async with httpx.AsyncClient(timeout=2.0) as client:

@@ -89,7 +89,7 @@ async def until(
     return answer
 
 
-async def run(command: Sequence[str], *, timeout_s: float = 30.0) -> str:
+async def run(command: Sequence[str], *, timeout_s: float = 120.0) -> str:
     """Run a command to its end and return what it printed; raises Broken with its error text otherwise."""
     process = await asyncio.create_subprocess_exec(
         *command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE

@@ -54,7 +54,7 @@ async def all_synced(stage: Stage) -> Seen:
         done = [n for n in nodes if _asked(n) and all(t["state"] == "SYNCED" for t in _asked(n).values())]
         return done if len(done) == len(stage.envoys) else []
 
-    nodes = await until(synced, what="every node is SYNCED", deadline_s=20)
+    nodes = await until(synced, what="every node is SYNCED", deadline_s=60)
     rows = tuple(
         (n["id"], n["group"], " ".join(f"{t} {s['state']}" for t, s in sorted(_asked(n).items()))) for n in nodes
     )
@@ -75,7 +75,7 @@ async def traffic_follows(stage: Stage) -> Seen:
         weights = (await stage.in_envoys("checkout"))[0]
         return sum(weights[n] for n in fast) > 1.5 * sum(weights[n] for n in slow)
 
-    await until(apart, what="weights of fast backends are 1.5 times those of slow ones", deadline_s=25, every_s=0.5)
+    await until(apart, what="weights of fast backends are 1.5 times those of slow ones", deadline_s=60, every_s=0.5)
     since = time.monotonic()
     before = await _mean_weights(stage, "checkout")
     await asyncio.sleep(10)
@@ -109,7 +109,7 @@ async def model_forecasts(stage: Stage) -> Seen:
                 told[name] = numbers
         return model if len(told) == 3 else None
 
-    model = await until(foretold, what="the ONNX model's forecasts are weighed", deadline_s=25, every_s=0.5)
+    model = await until(foretold, what="the ONNX model's forecasts are weighed", deadline_s=90, every_s=0.5)
     rows = tuple((n, *(f"{t[term]:.1f}" for term in FORETOLD), f"{t['trust']:.2f}") for n, t in sorted(told.items()))
     seen = (
         f"{model['source']} {model['version']} looks {model['horizon']} steps ahead; trust is its recent back-test: "

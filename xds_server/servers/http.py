@@ -25,6 +25,7 @@ from xds_server.servers import pages, problems
 from xds_server.servers.gate import CALLER, Gate, HttpGate
 from xds_server.servers.identity import caller_on
 from xds_server.servers.listening import listen
+from xds_server.servers.manners import Farewell, Heads
 from xds_server.servers.plain import PlainRoute
 from xds_server.servers.problems import Problem, documented
 from xds_server.state.watchable import Watchable
@@ -58,6 +59,7 @@ def application(
     app.include_router(_health(not_ready, degraded))
     app.include_router(_pages(app))
     app.add_middleware(BodyLimit)
+    app.add_middleware(Heads)
     return app
 
 
@@ -224,7 +226,7 @@ class HttpServer:
         self._socket = listen(address, insecure=insecure or tls is not None)
         self.port = 0 if self._socket.family == socket.AF_UNIX else int(self._socket.getsockname()[1])
         config = uvicorn.Config(
-            HttpGate(app, gate or Gate(Watchable(Access()))),
+            Farewell(HttpGate(app, gate or Gate(Watchable(Access())))),
             http=Connection,
             ssl_context_factory=None if tls is None else lambda _config, _default: tls,
             ws="none",

@@ -96,6 +96,8 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def plain(request: Request, error: HTTPException) -> JSONResponse:
+        if error.status_code == 400 and (why := error.__cause__):  # FastAPI's, over a body that is no JSON it knows of
+            return answer(_unreadable(why))
         code = HTTPStatus(error.status_code).name.lower()
         detail = f"{error.detail}: {request.method} {request.url.path[:80]}; /docs lists what there is"
         return answer(Problem(error.status_code, code, detail, headers=error.headers or {}))
@@ -113,6 +115,17 @@ def install(app: FastAPI) -> None:
     async def unknown(request: Request, error: Exception) -> JSONResponse:
         _log.error("request failed", path=request.url.path, exc_info=error)
         return answer(Problem(500, "internal", "the server failed; its log says why"))
+
+
+def _unreadable(why: BaseException) -> Problem:
+    """Return the problem of a body that is no JSON in a way that its grammar does not know."""
+    if isinstance(why, UnicodeDecodeError):
+        code, message = "not_text", f"no JSON: not UTF-8 ({why.reason} at byte {why.start})"
+    elif isinstance(why, RecursionError):
+        code, message = "too_deep", "nested too deeply; no request here needs more than an object of plain values"
+    else:
+        code, message = "unreadable", "no JSON that can be read; a number in it may have too many digits"
+    return Problem(422, "invalid_request", f"body: {message}", [FieldFault(field="", code=code, message=message)])
 
 
 def _told(found: Mapping[str, Any]) -> str:

@@ -23,12 +23,10 @@ from xds_server.servers.admin import Extra
 from xds_server.servers.admin_words import timestamp
 from xds_server.servers.admin_write import actor_of
 from xds_server.servers.refusals import Context, Declined
-from xds_server.servers.subnet_desk import Objected, SubnetDesk, UnknownSubnet
+from xds_server.servers.subnet_desk import Objected, SubnetDesk, Undecided, UnknownSubnet
 from xds_server.state.waiting import Abandoned, Full, Mismatch, Refused
 
 SAM: Final = pb.DESCRIPTOR.services_by_name["SubnetAllocationManager"].full_name
-DURABLE_S: Final = 10.0
-"""An answer is given only once it is durable; so long the store may take, however short the caller's patience."""
 _USUAL_WAIT_S: Final = 30.0
 _LONGEST_WAIT_S: Final = 600.0
 _LONGEST_KEY: Final = 255
@@ -63,8 +61,8 @@ class SubnetAllocationManager:
         wish, key, started = _wish(request), _key(request), asyncio.get_running_loop().time()
         with _refusals():
             if request.dry_run:
-                return pb.RequestSubnetResponse(subnet=self._subnet(await self._desk.rehearse(wish, DURABLE_S)))
-            granted = await self._desk.request(wish, key, max(wait_s, DURABLE_S))
+                return pb.RequestSubnetResponse(subnet=self._subnet(await self._desk.rehearse(wish, wait_s)))
+            granted = await self._desk.request(wish, key, wait_s)
         if wait == pb.WAIT_ACTIVE:
             left_s = wait_s - (asyncio.get_running_loop().time() - started)
             latest = await self._desk.settled(granted.id, max(0.0, left_s))
@@ -138,8 +136,9 @@ def _refusals() -> Iterator[None]:
         raise Declined(grpc.StatusCode.ALREADY_EXISTS, text) from mismatch
     except UnknownSubnet as unknown:
         raise _unknown(str(unknown)) from unknown
-    except (Full, Abandoned, TimeoutError) as busy:
-        text = "not decided in time and nothing was promised; try again with the same idempotency key"
+    except (Full, Abandoned, Undecided) as busy:
+        why = f" ({busy})" if str(busy) else ""
+        text = f"not decided in time and nothing was promised{why}; try again with the same idempotency key"
         raise Declined(grpc.StatusCode.UNAVAILABLE, text) from busy
 
 

@@ -19,18 +19,16 @@ from xds_server.servers import subnet_words as words
 from xds_server.servers.identity import CALLING
 from xds_server.servers.plain import PlainRoute
 from xds_server.servers.problems import FieldFault, Problem, documented
-from xds_server.servers.subnet_desk import Objected, SubnetDesk, UnknownSubnet
+from xds_server.servers.subnet_desk import Objected, SubnetDesk, Undecided, UnknownSubnet
 from xds_server.state.waiting import Abandoned, Full, Mismatch, Refused
 
-DURABLE_S = 10.0
-"""An answer is given only once it is durable; so long the store may take, however short the caller's patience."""
 _KEY = re.compile(r"[\x21-\x7e]([\x20-\x7e]{0,253}[\x21-\x7e])?")
 
 
 _ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {"model": words.SubnetBody, "description": "A dry run: what would be granted"},
     202: {"model": words.SubnetBody, "description": "Granted; the wanted phase was not reached in time"},
-    **documented(400, 408, 409, 413, 422, 503),
+    **documented(408, 409, 413, 422, 503),
 }
 
 
@@ -63,10 +61,10 @@ def sam_routes(desk: SubnetDesk) -> APIRouter:
         """Ask for a subnet; 202 when the wanted phase was not reached in time, 200 for a dry run."""
         if dry_run:
             response.status_code = 200
-            return words.subnet_body(await _granted(desk.rehearse(_wish(body), DURABLE_S)), desk.plan)
+            return words.subnet_body(await _granted(desk.rehearse(_wish(body), timeout_s)), desk.plan)
         started = asyncio.get_running_loop().time()
         key = _checked_key(key)
-        granted = await _granted(desk.request(_wish(body), key, max(timeout_s, DURABLE_S)))
+        granted = await _granted(desk.request(_wish(body), key, timeout_s))
         if wait is Wait.ACTIVE:
             left_s = timeout_s - (asyncio.get_running_loop().time() - started)
             latest = await desk.settled(granted.id, max(0.0, left_s))
@@ -75,7 +73,7 @@ def sam_routes(desk: SubnetDesk) -> APIRouter:
                 response.status_code = 202 if latest.phase in {Phase.PROVISIONING, Phase.ERROR} else 201
         return words.subnet_body(granted, desk.plan)
 
-    @routes.post("/release", status_code=202, responses=documented(400, 404, 408, 413, 422, 503))
+    @routes.post("/release", status_code=202, responses=documented(404, 408, 413, 422, 503))
     async def release(body: words.ReleaseBody) -> words.ReleaseAnswer:
         """Give a subnet back; releasing twice is fine."""
         return await _released(desk, _checked_id(body.subnet_id))
@@ -141,8 +139,9 @@ async def _granted(asked: Awaitable[Allocation]) -> Allocation:
     except Mismatch as error:
         detail = "this Idempotency-Key belongs to a request with another body; use a new key for a new request"
         raise Problem(422, "idempotency_mismatch", detail, [_fault("Idempotency-Key", "mismatch", detail)]) from error
-    except (Full, Abandoned, TimeoutError) as error:
-        detail = "the request was not decided in time and nothing was promised; repeat it with the same Idempotency-Key"
+    except (Full, Abandoned, Undecided) as error:
+        why = f" ({error})" if str(error) else ""
+        detail = f"not decided in time and nothing was promised{why}; repeat the request with the same Idempotency-Key"
         raise Problem(503, "busy", detail, headers={"Retry-After": "2"}) from error
 
 

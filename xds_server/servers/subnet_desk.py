@@ -4,7 +4,7 @@ Knows who decides (the waiting room) and who remembers (the ledger). Does not kn
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
 from xds_server.decisions.eligibility import Objection, objections
@@ -18,6 +18,8 @@ from xds_server.state.ledger import Ledger, Move
 from xds_server.state.waiting import WaitingRoom
 from xds_server.state.watchable import Watchable
 
+DURABLE_S = 2.0
+"""An answer is given only once it is durable: so long the store may take, however short the caller's patience."""
 DRY_RUN = SubnetId("dry-run")
 """The id of what nobody was granted."""
 _UNSETTLED = {Phase.PENDING, Phase.PROVISIONING, Phase.ERROR}
@@ -29,6 +31,10 @@ class Objected(Exception):
     def __init__(self, found: Sequence[Objection]) -> None:
         super().__init__("; ".join(f"{o.field}: {o.text}" for o in found))
         self.objections = found
+
+
+class Undecided(Exception):
+    """Not decided in time, so that nothing was promised; the text says what holds it up, where that is known."""
 
 
 class UnknownSubnet(LookupError):
@@ -73,22 +79,28 @@ class SubnetDesk:
     async def request(self, request: SubnetRequest, key: str | None, timeout_s: float) -> Allocation:
         """Return the allocation as it was granted, durable; the same one for the same key.
 
-        Raises Objected (never possible), state.waiting.Refused (nothing fits now), Mismatch, Full; TimeoutError when
+        Raises Objected (never possible), state.waiting.Refused (nothing fits now), Mismatch, Full; Undecided when
         the store did not answer in time: then nothing was promised, and a repeat with the same key is safe.
         """
         found = objections(request, self.plan)
         if found:
             raise Objected(found)
-        async with asyncio.timeout(timeout_s):
-            return await self._room.decision(request, key, self._clock.wall())
+        return await self._in_time(self._room.decision(request, key, self._clock.wall()), timeout_s)
 
     async def rehearse(self, request: SubnetRequest, timeout_s: float) -> Allocation:
-        """Return what a request would be granted now; nothing is. Raises Objected, Refused, Full, TimeoutError."""
+        """Return what a request would be granted now; nothing is. Raises Objected, Refused, Full, Undecided."""
         found = objections(request, self.plan)
         if found:
             raise Objected(found)
-        async with asyncio.timeout(timeout_s):
-            return replace(await self._room.rehearsal(request, self._clock.wall()), id=DRY_RUN, phase=Phase.PENDING)
+        granted = await self._in_time(self._room.rehearsal(request, self._clock.wall()), timeout_s)
+        return replace(granted, id=DRY_RUN, phase=Phase.PENDING)
+
+    async def _in_time(self, decision: Awaitable[Allocation], timeout_s: float) -> Allocation:
+        try:
+            async with asyncio.timeout(max(timeout_s, DURABLE_S)):
+                return await decision
+        except TimeoutError:
+            raise Undecided(self._room.held_up) from None
 
     async def settled(self, subnet: SubnetId, timeout_s: float) -> Allocation | None:
         """Wait until a subnet is active (or already on its way out), or the time is over; return it; None: gone."""

@@ -57,13 +57,14 @@ class Waiting:
 
 
 class WaitingRoom:
-    """Requests in the order they came."""
+    """Requests in the order they came. ``held_up``: why they cannot be decided now, empty while they can."""
 
     def __init__(self, new_id: Callable[[], SubnetId]) -> None:
         self._new_id = new_id
         self._waiting: dict[SubnetId, Waiting] = {}
         self._by_key: dict[str, Waiting] = {}
         self.arrivals: Watchable[None] = Watchable(None)
+        self.held_up = ""
 
     @property
     def everybody(self) -> Mapping[SubnetId, Waiting]:

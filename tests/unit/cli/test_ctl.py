@@ -1,6 +1,10 @@
 """xdsctl as a person types it: answers, shapes, exit codes, words of refusals."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -52,6 +56,21 @@ def test_every_command_answers_in_every_shape(xdsctl, words, shape):
         assert isinstance(json.loads(done.stdout), dict)
     if shape == "yaml" and words[0] != "top":
         assert isinstance(yaml.safe_load(done.stdout), dict)
+
+
+@pytest.mark.parametrize(
+    "words", [("services",), ("services", "-o", "json"), ("--help",), ("--version",)], ids=" ".join
+)
+def test_an_answer_that_cannot_be_written_is_told(xdsctl, words):
+    """A full disk at the other end of a redirection: one line of what to do and 1, no traceback."""
+    command = [sys.executable, "-c", "from xds_server.cli.ctl import main; main()", *words]
+    environment = {**os.environ, "XDSCTL_SERVER": f"127.0.0.1:{xdsctl.port}"}
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, env=environment, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "the answer could not be written: No space left on device; make room, or write it elsewhere\n"
+    )
 
 
 def test_tables_show_weight_beside_load(xdsctl):

@@ -1,6 +1,7 @@
 """Publish: how long the content of a group without nodes is kept."""
 
 import asyncio
+from collections.abc import Mapping
 
 import pytest
 
@@ -18,8 +19,9 @@ from xds_server.state.watchable import Watchable
 class _House:
     def __init__(self) -> None:
         self.clock, self.cache, self.nodes = ManualClock(), GroupCache(), Watchable({})
+        self.services: Watchable[Mapping[ServiceName, Service]] = Watchable({})
         self.publish = Publish(
-            services=Watchable({}),
+            services=self.services,
             weights=Watchable({}),
             allocations=Watchable({}),
             plan=Watchable(SubnetPlan(())),
@@ -44,6 +46,20 @@ async def test_an_empty_group_lingers_and_goes():
     assert await house.inhabit("a") == ["a", "b"]
     await house.clock.advance(1)
     assert await house.inhabit("a") == ["a"]
+
+
+async def test_who_comes_back_to_an_empty_group_finds_what_is_true_now():
+    """While nobody was there a service moved: whoever joins must not be told of where it was."""
+    house = _House()
+    await house.inhabit("a", "b")
+    await house.inhabit("a")
+    endpoint = Endpoint(EndpointId("e1"), "127.0.0.1", 9001)
+    house.services.set({ServiceName("shop"): Service(ServiceName("shop"), endpoints=(endpoint,))})
+    await house.publish.step()
+    here, empty = (next(g for g in house.cache.groups() if f"/{zone}/" in g) for zone in "ab")
+    versions = [house.cache.picture(group).shelf(EDS).version for group in (here, empty)]
+    assert versions[0] == versions[1]
+    assert list(house.cache.picture(empty).shelf(EDS).names())
 
 
 async def test_only_so_many_empty_groups_linger(monkeypatch: pytest.MonkeyPatch):

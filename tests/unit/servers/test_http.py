@@ -88,6 +88,28 @@ async def test_a_request_in_flight_gets_its_answer():
         assert (await asked).json() == "done"
 
 
+async def test_a_request_that_waits_too_long_is_told_that_the_server_stops(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What outlasts the grace of a stop gets 503 with what to do; the log has no traceback of it."""
+    monkeypatch.setattr(http, "_GRACE_S", 1.0)
+    entered = asyncio.Event()
+    routes = APIRouter()
+
+    @routes.get("/for-ever")
+    async def for_ever() -> None:
+        entered.set()
+        await asyncio.Event().wait()
+
+    async with asyncio.TaskGroup() as group:
+        async with serving(routes) as server:
+            asked = group.create_task(get(server, "/for-ever"))
+            await entered.wait()
+        answer = await asked
+    assert (answer.status_code, answer.json()["code"]) == (503, "stopping")
+    assert not [record for record in caplog.records if record.exc_info]
+
+
 async def test_unix_socket(tmp_path: Path):
     """unix:PATH works, also when an old socket lies there."""
     path = str(tmp_path / "http.sock")
@@ -146,6 +168,23 @@ async def test_metrics_in_both_formats():
         assert (await get(server, "/metrics")).headers["content-type"].startswith("text/plain")
         accept = {"Accept": "application/openmetrics-text; version=1.0.0"}
         assert "openmetrics" in (await get(server, "/metrics", headers=accept)).headers["content-type"]
+
+
+async def test_head_is_get_without_its_body():
+    """What probes ask with: the same status and head as GET, whatever the route; what GET cannot, HEAD cannot."""
+    routes = APIRouter()
+    routes.add_api_route("/", lambda: "page")
+    routes.add_api_route("/act", lambda: "done", methods=["POST"])
+    async with (
+        serving(routes, not_ready=lambda: ["x"]) as server,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}") as client,
+    ):
+        for path in ("/healthz", "/readyz", "/metrics", "/docs", "/", "/nowhere"):
+            head, whole = await client.head(path), await client.get(path)
+            assert (head.status_code, head.content) == (whole.status_code, b""), path
+            assert head.headers["content-type"] == whole.headers["content-type"]
+        assert (await client.head("/act")).status_code == 405
+        assert (await client.head("/healthz")).headers["content-length"] == "3"
 
 
 async def test_selection():

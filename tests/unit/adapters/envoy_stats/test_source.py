@@ -48,7 +48,7 @@ def services() -> list[Service]:
 @pytest.fixture
 async def source(services) -> AsyncIterator[EnvoyStats]:
     """A source with tight limits."""
-    limits = ReadingLimits(timeout_s=0.4, silence_s=2.0, max_bytes=1 << 20)
+    limits = ReadingLimits(timeout_s=2.0, silence_s=8.0, max_bytes=1 << 20)
     async with EnvoyStats(lambda: services, ["127.0.0.0/8"], ManualClock(), limits=limits) as made:
         yield made
 
@@ -102,7 +102,7 @@ async def test_a_killed_process_is_replaced_and_nobody_notices(source, pages):
 
 async def test_a_process_that_hangs_is_ended(source, pages):
     """Silence beyond the limit: a time-out, and the next reading has a fresh process."""
-    source._limits = ReadingLimits(timeout_s=0.2, silence_s=0.5)
+    source._limits = ReadingLimits(timeout_s=1.0, silence_s=2.0)
     await source.read(node(pages))
     stopped = pid(source)
     os.kill(stopped, signal.SIGSTOP)
