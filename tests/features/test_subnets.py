@@ -303,14 +303,19 @@ async def test_rejected_listener_is_tried_again():
         assert (active.node, active.generation) == ("fe-2", 2)
 
 
+async def _served_by_one_that_left(sam, http, nodes) -> str:
+    subnet = (await http.post("/subnets/request", json=BODY)).json()["subnet_id"]
+    await sam.until(lambda: len(sam.addresses()) == 1)
+    nodes.leave("fe-1")
+    await sam.until(lambda: sam.addresses() == [])
+    return subnet
+
+
 async def test_lost_node_leaves_at_once_and_the_subnet_moves_later():
     """A lost node's endpoint leaves at once; after the timeout the subnet is placed elsewhere under a new generation."""
     clock, nodes = ManualClock(), FakeFrontEnds(front_end("fe-1"), front_end("fe-2"))
     async with served(front_ends=nodes, clock=clock) as (sam, http):
-        subnet = (await http.post("/subnets/request", json=BODY)).json()["subnet_id"]
-        await sam.until(lambda: len(sam.addresses()) == 1)
-        nodes.leave("fe-1")
-        await sam.until(lambda: sam.addresses() == [])
+        subnet = await _served_by_one_that_left(sam, http, nodes)
         (line,) = (await http.get("/subnets/status", params={"subnet_id": subnet})).json()["subnets"]
         assert (line["phase"], line["node"]) == ("active", "fe-1")
         await clock.advance(61.0)
@@ -323,10 +328,7 @@ async def test_node_that_comes_back_in_time_keeps_its_subnet():
     """A short absence moves nothing: the endpoint returns once the node has acknowledged its listener again."""
     clock, nodes = ManualClock(), FakeFrontEnds(front_end("fe-1"), front_end("fe-2"))
     async with served(front_ends=nodes, clock=clock) as (sam, http):
-        subnet = (await http.post("/subnets/request", json=BODY)).json()["subnet_id"]
-        await sam.until(lambda: len(sam.addresses()) == 1)
-        nodes.leave("fe-1")
-        await sam.until(lambda: sam.addresses() == [])
+        subnet = await _served_by_one_that_left(sam, http, nodes)
         await clock.advance(30.0)
         nodes.mute.add("fe-1")
         nodes.come(front_end("fe-1"))
@@ -342,10 +344,7 @@ async def test_node_that_comes_back_and_does_not_serve_loses_its_subnet(words: s
     """It is here, but rejects the listener that it once ran, or never answers: in time another node gets the subnet."""
     clock, nodes = ManualClock(), FakeFrontEnds(front_end("fe-1"), front_end("fe-2"))
     async with served(front_ends=nodes, clock=clock) as (sam, http):
-        subnet = (await http.post("/subnets/request", json=BODY)).json()["subnet_id"]
-        await sam.until(lambda: len(sam.addresses()) == 1)
-        nodes.leave("fe-1")
-        await sam.until(lambda: sam.addresses() == [])
+        subnet = await _served_by_one_that_left(sam, http, nodes)
         if words:
             nodes.rejecting["fe-1"] = words
         else:

@@ -1,8 +1,8 @@
 """Rounds: streams that are woken in one turn of the event loop decide together what to send; then each writes.
 
 A change wakes every stream of its group. Deciding for all of them in one go, instead of one by one between their
-writes, takes the last of a thousand its push a fifth sooner (docs/benchmarks.md): the same code works on the same
-shelf. Knows no stream and no push.
+writes, lets the last of a thousand have its push sooner (docs/benchmarks.md): the same code works on the same shelf.
+Knows no stream and no push.
 """
 
 import asyncio
