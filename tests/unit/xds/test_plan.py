@@ -3,7 +3,7 @@
 from tests.fakes.xds_world import Group, made
 from xds_server.domain.resource import CDS, EDS, RDS, Resource, ResourceType
 from xds_server.xds.plan import Plan, Planner, full_set, in_step, pay
-from xds_server.xds.subscription import NEVER, Subscription
+from xds_server.xds.subscription import NEVER, Flight, Subscription
 
 
 def planned(group: Group, sub: Subscription, *others: Subscription, delta: bool = True, patient: bool = True) -> Plan:
@@ -48,7 +48,9 @@ def test_a_client_in_step_lacks_the_newest_change_alone() -> None:
     assert in_step(clusters, group.look(CDS)[1]) is None
     sub.debts = {"b": NEVER}
     assert in_step(sub, quarantine) is None
-    sub.debts, sub.refused = {}, {"a": ("2",)}
+    sub.debts, sub.flights = {}, [Flight("1", "v", 0.0, (newer,), {"a": None})]
+    assert in_step(sub, quarantine) is None
+    sub.flights, sub.refused = [], {"a": ("2",)}
     assert in_step(sub, quarantine) is None
     sub.refused = {}
     quarantine.accuse(newer, "no", 1, guilty=True, now=0.0)
