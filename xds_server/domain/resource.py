@@ -6,7 +6,7 @@ how the bytes were made or who gets them.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 _PREFIX = "type.googleapis.com/"
 
@@ -72,6 +72,8 @@ class Change:
     before: Mapping[str, Resource | None]
     brings: tuple[Resource, ...] = ()
     next: "Change | None" = None
+    told: Any = None
+    """Where whoever tells it to a client keeps what it made of it, for the next client that is to be told the same."""
 
 
 class Shelf(Protocol):

@@ -84,10 +84,18 @@ class Framer:
         self._frame = _delta if delta else _sotw_with_ttl if understands_ttl else _sotw
         self._key = self._frame.__name__
         self._joined: dict[str, tuple[tuple[str, tuple[str, ...]], tuple[Resource, ...], bytes]] = {}
+        self._last: Push | None = None
+        self._bytes = b""
         self._whole: dict[str, tuple[str, bytes, bytes]] = {}  # the nonce, what it was put to, the response
 
     def join(self, push: Push) -> bytes:
         """Return the (Delta)DiscoveryResponse."""
+        if push is self._last:
+            return self._bytes
+        self._last, self._bytes = push, self._whole_of(push)
+        return self._bytes
+
+    def _whole_of(self, push: Push) -> bytes:
         joined = self._without_nonce(push)
         kept = self._whole.get(push.type.url)
         if kept is not None and kept[0] == push.nonce and kept[1] is joined:

@@ -28,7 +28,7 @@ class TypeWatch:
         self.quarantine = Quarantine(shelf)
         self.quarantine.news = News() if shared else None
         self.pair = (shelf, self.quarantine)
-        self.streams: set[Watcher] = set()
+        self.streams: dict[Watcher, None] = {}
         self.behind: set[Watcher] = set()
         self.verdicts = 0  # the quarantine's revision that the streams were told of
         self._changed_at: float | None = None
@@ -70,7 +70,7 @@ class TypeWatch:
 
     def leave(self, stream: Watcher) -> None:
         """Forget a stream that ended."""
-        self.streams.discard(stream)
+        self.streams.pop(stream, None)
         if stream in self.behind:
             self.arrived(stream)
 

@@ -183,7 +183,7 @@ class Stream:
         assert self._watch is not None
         watch = self._watch.watch(answer.type)
         if not known:
-            watch.streams.add(self)
+            watch.streams[self] = None
             watch.tell_verdicts()  # what a client brought along may have proven something
         self._house.observed(self, watch, answer)
         self._note_arrival(watch)
@@ -207,7 +207,7 @@ class Stream:
     async def _write(self) -> None:
         try:
             while self.end is None:
-                for push in await self._pushes():
+                for push in self._decided() if self._woken else await self._pushes():
                     await self._send(push)
                 self._note_arrivals()
         except (grpc.aio.UsageError, grpc.aio.InternalError) as error:
@@ -215,8 +215,6 @@ class Stream:
 
     async def _pushes(self) -> list[Push]:
         """Wait until something changed, or the session wants to be asked again; return what there is to send."""
-        if self._woken:
-            return self._decided()
         loop = asyncio.get_running_loop()
         at = self._session.wake_at if self._session is not None else _FOREVER
         timer = None if at == _FOREVER else loop.call_later(max(0.0, at - self._house.now()), self.wake)

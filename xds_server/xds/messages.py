@@ -4,8 +4,9 @@ A request is one of two dialects: state of the world (SotW) or delta. A push ans
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
+from types import MappingProxyType
 from typing import NamedTuple
 
 from xds_server.domain.resource import Resource, ResourceType
@@ -13,8 +14,7 @@ from xds_server.domain.resource import Resource, ResourceType
 NO_NAMES: frozenset[str] = frozenset()
 
 
-@dataclass(slots=True)
-class SotwRequest:
+class SotwRequest(NamedTuple):
     """A DiscoveryRequest: the whole wish, every time. ``error``: Envoy's words when it rejects ``nonce``."""
 
     type_url: str
@@ -24,15 +24,14 @@ class SotwRequest:
     error: str | None = None
 
 
-@dataclass(slots=True)
-class DeltaRequest:
+class DeltaRequest(NamedTuple):
     """A DeltaDiscoveryRequest: changes of the wish; ``held`` says what a reconnecting client has (name -> version)."""
 
     type_url: str
     subscribe: frozenset[str] = NO_NAMES
     unsubscribe: frozenset[str] = NO_NAMES
     nonce: str = ""
-    held: Mapping[str, str] = field(default_factory=dict)
+    held: Mapping[str, str] = MappingProxyType({})
     error: str | None = None
 
 

@@ -5,8 +5,10 @@ holds it. Every other response holds what changed.
 """
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from xds_server.domain.resource import EDS, Change, Resource
+from xds_server.xds.messages import Push
 from xds_server.xds.ordering import (
     NAME_OTHERS,
     Look,
@@ -17,7 +19,7 @@ from xds_server.xds.ordering import (
     what_it_holds,
 )
 from xds_server.xds.quarantine import Quarantine
-from xds_server.xds.subscription import NEVER, Held, Subscription, same
+from xds_server.xds.subscription import NEVER, Flight, Held, Subscription, same
 
 
 @dataclass(slots=True)
@@ -38,6 +40,13 @@ class Plan:
     def assignments(self) -> tuple[str, ...]:
         """Return the load assignments that the clusters to be sent name."""
         return tuple(name for r in self.sends.values() for url, name in r.references if url == EDS.url)
+
+
+class Telling(NamedTuple):
+    """A push, and what is noted of it until it is answered."""
+
+    push: Push
+    flight: Flight
 
 
 @dataclass(slots=True)
@@ -112,6 +121,15 @@ def in_step(sub: Subscription, quarantine: Quarantine) -> Change | None:
     if sub.type.complete or sub.type.url in NAME_OTHERS or not sub.wish.wants_all(change.before):
         return None
     return change
+
+
+def telling(change: Change, sub: Subscription, nonce: str) -> Telling:
+    """Return the push that tells a change as it is; the same for the next client, if it is told at the same nonce."""
+    told: Telling | None = change.told
+    if told is None or told.flight.nonce != nonce or told.flight.version != sub.shelf.version:
+        push = Push(sub.type, nonce, sub.shelf.version, change.brings)
+        told = change.told = Telling(push, Flight(nonce, push.version, change.brings, change.before))
+    return told
 
 
 def pay(sub: Subscription, plan: Plan) -> dict[str, Held]:

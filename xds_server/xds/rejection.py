@@ -50,11 +50,12 @@ def rejected(
         # What was not to blame may have been thrown away with the bad one: forget that it was carried.
         innocent = name in carried and name not in blamed
         holds = NEVER if innocent else None if held is NEVER and name in carried else held
-        later = next((flight for flight in sub.flights if name in flight.before), None)
+        later = next((place for place, flight in enumerate(sub.flights) if name in flight.before), None)
         if later is None:
             sub.debts[name] = holds
         else:  # a push that is under way replaces what the client turns out not to hold
-            later.before = {**later.before, name: holds}
+            flight = sub.flights[later]
+            sub.flights[later] = flight._replace(before={**flight.before, name: holds})
     sub.urgent = True
     return culprits or suspects or tuple(known)
 

@@ -13,7 +13,7 @@ from xds_server.domain.resource import CDS, EDS, LDS, RDS, TYPES, Change, Resour
 from xds_server.xds import rejection
 from xds_server.xds.messages import DeltaRequest, Heard, Push, Refused, Request, SotwRequest
 from xds_server.xds.ordering import NAME_OTHERS, sorted_by_rank
-from xds_server.xds.plan import Plan, Planner, full_set, in_step, pay
+from xds_server.xds.plan import Plan, Planner, full_set, in_step, pay, telling
 from xds_server.xds.quarantine import Quarantine
 from xds_server.xds.subscription import NEVER, Flight, Subscription
 
@@ -38,13 +38,14 @@ class Session:
     ``wake_at``: when ``pushes`` is worth asking again though nothing happened; set by ``pushes``.
     """
 
-    __slots__ = ("_count", "_delta", "_limits", "_look", "_ordered", "id", "subs", "timeouts", "wake_at")
+    __slots__ = ("_count", "_debounce_s", "_delta", "_limits", "_look", "_ordered", "id", "subs", "timeouts", "wake_at")
 
     def __init__(
         self, look: Callable[[ResourceType], tuple[Shelf, Quarantine]], limits: Limits, *, session_id: int, delta: bool
     ) -> None:
         self._look = look
         self._limits = limits
+        self._debounce_s = min(limits.debounce_s, limits.debounce_max_s)
         self._delta = delta
         self._count = 0
         self._ordered: list[Subscription] = []
@@ -170,21 +171,19 @@ class Session:
 
     def _stride(self, sub: Subscription, change: Change, now: float) -> Push:
         """Send a change as it is: what planning would come to, at about half its cost."""
+        push, flight = telling(change, sub, self._nonce())
         sub.seen = change
         sub.urgent = sub.fresh = False
-        push = Push(sub.type, self._nonce(), sub.shelf.version, change.brings)
         self._launch(sub, now, push)
-        sub.depart(Flight(push.nonce, push.version, now, change.brings, change.before))
+        sub.depart(flight)
         return push
 
     def _opens_at(self, sub: Subscription, now: float) -> float:
         """Return when the next push of a type may go out: law 4 and the debounce."""
         if sub.flights:
-            held = sub.flights[-1].at + self._limits.ack_hold_s
+            held = sub.last_push + self._limits.ack_hold_s
             return held if sub.type.url in _HOLDABLE and sub.debts else _FOREVER
-        if sub.urgent or sub.due:
-            return now
-        return sub.last_push + min(self._limits.debounce_s, self._limits.debounce_max_s)
+        return now if sub.urgent or sub.due else sub.last_push + self._debounce_s
 
     def _compose(self, sub: Subscription, now: float) -> Push | None:
         quarantine = self._look(sub.type)[1]
@@ -246,7 +245,7 @@ class Session:
         version, gone = sub.shelf.version, tuple(plan.gone)
         push = Push(sub.type, self._nonce(), version, resources, gone, endpoints=heard_elsewhere)
         self._launch(sub, now, push)
-        sub.depart(Flight(push.nonce, push.version, now, resources, before, trial))
+        sub.depart(Flight(push.nonce, push.version, resources, before, trial))
         self.endpoints_again(again)
         return push
 
@@ -286,7 +285,7 @@ class Session:
         push = self._renewal(sub, mortal)
         if push is not None:
             self._launch(sub, now, push)
-            sub.depart(Flight(push.nonce, push.version, now, (), {}))
+            sub.depart(Flight(push.nonce, push.version, (), {}))
         return push
 
     def _renewal(self, sub: Subscription, mortal: tuple[Resource, ...]) -> Push | None:

@@ -6,8 +6,7 @@ change costs what changed. Knows no ordering, no clock, no other type.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from xds_server.domain.resource import Resource, Shelf
 from xds_server.xds.messages import Shift
@@ -32,13 +31,11 @@ def same(held: Held, offer: Resource) -> bool:
     return (held.version, held.body, held.ttl_s) == (offer.version, offer.body, offer.ttl_s)
 
 
-@dataclass(slots=True)
-class Flight:
+class Flight(NamedTuple):
     """A push that was not answered yet. ``before``: what the client held of each name it changes."""
 
     nonce: str
     version: str
-    at: float
     resources: tuple[Resource, ...]
     before: Mapping[str, Held]
     trial: str | None = None
@@ -135,8 +132,8 @@ class Subscription:
         if len(self.flights) > MOST_FLIGHTS:
             oldest, second = self.flights.pop(0), self.flights[0]
             newer = {resource.name for resource in second.resources}
-            second.resources = (*(r for r in oldest.resources if r.name not in newer), *second.resources)
-            second.before = {**second.before, **oldest.before}
+            resources = (*(r for r in oldest.resources if r.name not in newer), *second.resources)
+            self.flights[0] = second._replace(resources=resources, before={**second.before, **oldest.before})
 
     def settle(self, nonce: str) -> list[Flight]:
         """Take out the flight of that nonce and every earlier one; none if the nonce is not awaited."""

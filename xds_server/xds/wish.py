@@ -5,7 +5,6 @@ From Resources". Knows names only: not whether they exist, nor what was sent.
 """
 
 from collections.abc import Mapping
-from collections.abc import Set as AbstractSet
 from typing import Final
 
 from xds_server.xds.messages import NO_NAMES, UNCHANGED, Shift
@@ -24,7 +23,7 @@ class Wish:
     __slots__ = ("_legacy", "_said", "changes", "names", "wildcard")
 
     def __init__(self) -> None:
-        self.names: AbstractSet[str] = NO_NAMES
+        self.names: frozenset[str] | set[str] = NO_NAMES
         self.wildcard = False
         self._legacy = True
         self.changes = 0
@@ -36,7 +35,7 @@ class Wish:
 
     def wants_all(self, names: Mapping[str, object]) -> bool:
         """Return whether the resources of all these names belong to the wish."""
-        return self.wildcard or self.names >= names.keys()
+        return self.wildcard or self.names.issuperset(names)
 
     @property
     def empty(self) -> bool:

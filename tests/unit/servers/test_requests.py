@@ -4,7 +4,7 @@ import pytest
 from envoy.service.discovery.v3 import discovery_pb2
 
 from xds_server.domain.limits import Limits
-from xds_server.domain.resource import EDS
+from xds_server.domain.resource import EDS, RDS
 from xds_server.servers.requests import NameSets, RequestReader
 from xds_server.xds.messages import DeltaRequest, Refused, SotwRequest
 
@@ -55,6 +55,43 @@ def test_names_scattered_over_the_message_are_all_read() -> None:
     read = stream.read(scattered)
     assert isinstance(read, SotwRequest)
     assert read.names == {*NAMES, "late"}
+
+
+@pytest.mark.parametrize("delta", [False, True])
+def test_the_same_bytes_from_another_stream_are_read_once_and_mean_the_same(delta: bool) -> None:
+    """Where they carry no node, and not across dialects, nor where a single-type stream reads them."""
+    sets = NameSets()
+    one, other, foreign = reader(sets, delta=delta), reader(sets, delta=delta), reader(sets, delta=not delta)
+    kind = discovery_pb2.DeltaDiscoveryRequest if delta else discovery_pb2.DiscoveryRequest
+    raw = kind(type_url=EDS.url, response_nonce="7").SerializeToString()
+    first = one.read(raw)
+    assert other.read(raw) is first
+    with pytest.raises(Refused, match="the request is no "):
+        foreign.read(raw)
+    routes = RequestReader(sets, Limits(), delta=delta, only=RDS.url)
+    routes.read(kind(node={"id": "n"}).SerializeToString())
+    with pytest.raises(Refused, match=r"only \S+RouteConfiguration is served here"):
+        routes.read(raw)
+    assert one.read(raw) == first
+    imposter = kind(node={"id": "n"}, type_url=EDS.url).SerializeToString()
+    one.read(imposter)
+    newcomer = RequestReader(sets, Limits(), delta=delta)
+    newcomer.read(kind(node={"id": "m"}, type_url=EDS.url).SerializeToString())
+    with pytest.raises(Refused, match="changed from 'm' to 'n'"):
+        newcomer.read(imposter)
+
+
+def test_a_list_that_another_stream_has_just_said_is_remembered_by_this_one_too() -> None:
+    """So that its next request, in whatever company, is known by its bytes."""
+    sets = NameSets()
+    one, other = reader(sets), reader(sets)
+    one.read(sotw(*NAMES))
+    first = one.read(sotw(*NAMES, response_nonce="2"))
+    again = other.read(sotw(*NAMES, response_nonce="2"))
+    assert again == first
+    assert other.read(sotw(*NAMES, response_nonce="2")) is again
+    one.read(sotw("else", response_nonce="3"))
+    assert other.read(sotw(*NAMES, response_nonce="4")).nonce == "4"
 
 
 def test_delta_requests() -> None:

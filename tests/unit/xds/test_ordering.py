@@ -36,7 +36,7 @@ def test_a_route_waits_for_the_cluster_it_names() -> None:
     clusters.look()
     assert client.waits(RDS, "r") == "y"
     clusters.debts = {}
-    clusters.flights = [Flight("1", "v", 0.0, (), {"y": None})]
+    clusters.flights = [Flight("1", "v", (), {"y": None})]
     assert client.waits(RDS, "r") == "y"
     clusters.flights = []
     assert client.waits(RDS, "r") == ""
@@ -84,7 +84,7 @@ def test_a_removal_waits_for_what_uses_it() -> None:
     client.subs[RDS.url].debts = {"r": old}
     assert removal_waits(client.subs, CDS, "x") == "RDS r"
     client.subs[RDS.url].debts = {}
-    client.subs[RDS.url].flights = [Flight("1", "v", 0.0, (), {"r": old})]
+    client.subs[RDS.url].flights = [Flight("1", "v", (), {"r": old})]
     assert removal_waits(client.subs, CDS, "x") == "RDS r"
     assert removal_waits(client.subs, CDS, "other") == ""
 

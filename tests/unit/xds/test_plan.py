@@ -48,7 +48,7 @@ def test_a_client_in_step_lacks_the_newest_change_alone() -> None:
     assert in_step(clusters, group.look(CDS)[1]) is None
     sub.debts = {"b": NEVER}
     assert in_step(sub, quarantine) is None
-    sub.debts, sub.flights = {}, [Flight("1", "v", 0.0, (newer,), {"a": None})]
+    sub.debts, sub.flights = {}, [Flight("1", "v", (newer,), {"a": None})]
     assert in_step(sub, quarantine) is None
     sub.flights, sub.refused = [], {"a": ("2",)}
     assert in_step(sub, quarantine) is None

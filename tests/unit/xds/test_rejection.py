@@ -22,7 +22,7 @@ class Client:
     def rejects(self, words: str, *sent: Resource, trial: str | None = None) -> tuple[str, ...]:
         """Answer a push with a NACK; return who is held back for it."""
         before: dict[str, Held] = {r.name: None for r in sent or self.sent}
-        flight = Flight("1", "v", 0.0, sent or self.sent, before, trial)
+        flight = Flight("1", "v", sent or self.sent, before, trial)
         for name in before:
             self.sub.debts.pop(name, None)
         return rejection.rejected(self.sub, self.quarantine, [flight], words, session=self.session, now=3.0)
@@ -53,7 +53,7 @@ def test_what_was_rejected_is_not_held_when_the_next_is_rejected_too() -> None:
     client.group.put(newer)
     client.sub.look()
     client.sub.debts = {}
-    client.sub.flights = [Flight("2", "v2", 1.0, (newer,), {"a": older})]
+    client.sub.flights = [Flight("2", "v2", (newer,), {"a": older})]
     assert client.rejects("'a' is bad") == ("a",)
     assert client.sub.debts == {}, "the push that is under way settles it"
     rejection.rejected(client.sub, client.quarantine, client.sub.settle("2"), "'a' is bad", session=1, now=4.0)
@@ -74,7 +74,7 @@ def test_nobody_named_is_found_by_trying_one_at_a_time() -> None:
     assert client.rejects("no") == ("a", "b")
     assert guilty(client.quarantine) == {"a": False, "b": False}
     assert client.next_trial() == "a"
-    rejection.accepted(client.sub, client.quarantine, [Flight("2", "v", 0.0, (a,), {"a": None}, "a")])
+    rejection.accepted(client.sub, client.quarantine, [Flight("2", "v", (a,), {"a": None}, "a")])
     assert client.next_trial() == "b"
     assert client.rejects("no", b, trial="b") == ("b",)
     assert guilty(client.quarantine) == {"b": True}
@@ -131,6 +131,6 @@ def test_an_acceptance_clears_the_error() -> None:
     client.rejects("no")
     newer = made(EDS, "a", "2")
     client.group.put(newer)
-    rejection.accepted(client.sub, client.quarantine, [Flight("2", "v2", 0.0, (newer,), {"a": None})])
+    rejection.accepted(client.sub, client.quarantine, [Flight("2", "v2", (newer,), {"a": None})])
     assert (client.sub.error, client.sub.acked_version) == ("", "v2")
     assert client.quarantine.good["a"] is newer

@@ -51,7 +51,7 @@ def test_giving_up_forgets_debts_and_old_sins() -> None:
 def test_an_answer_settles_every_earlier_push() -> None:
     """A nonce takes out its flight and those before it; an unknown one takes nothing."""
     sub = subscribed(Group(), "a")
-    sub.flights = [Flight(str(n), "v", 0.0, (), {}) for n in (1, 2, 3)]
+    sub.flights = [Flight(str(n), "v", (), {}) for n in (1, 2, 3)]
     assert sub.settle("9") == []
     assert [f.nonce for f in sub.settle("2")] == ["1", "2"]
     assert [f.nonce for f in sub.flights] == ["3"]
@@ -63,7 +63,7 @@ def test_what_is_known_to_run() -> None:
     group = Group(here)
     sub = subscribed(group, "a")
     assert sub.acked("a") is here
-    sub.flights = [Flight("1", "v", 0.0, (), {"a": None})]
+    sub.flights = [Flight("1", "v", (), {"a": None})]
     assert sub.acked("a") is None
     sub.flights = []
     group.put(made(EDS, "a", "2"))
