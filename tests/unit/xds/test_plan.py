@@ -2,7 +2,7 @@
 
 from tests.fakes.xds_world import Group, made
 from xds_server.domain.resource import CDS, EDS, RDS, Resource, ResourceType
-from xds_server.xds.plan import Plan, Planner, full_set, in_step, pay
+from xds_server.xds.plan import Plan, Planner, full_set, in_step, pay, telling
 from xds_server.xds.subscription import NEVER, Flight, Subscription
 
 
@@ -61,6 +61,25 @@ def test_a_client_in_step_lacks_the_newest_change_alone() -> None:
     sub.look()
     group.remove(EDS, "a")
     assert in_step(sub, quarantine) is None
+
+
+def test_clients_in_step_are_told_by_one_push() -> None:
+    """As long as they are at the same nonce; of another nonce or picture each has its own."""
+    group = Group(made(EDS, "a"))
+    sub = wildcard(group, EDS)
+    newer = made(EDS, "a", "2")
+    group.put(newer)
+    change = in_step(sub, group.look(EDS)[1])
+    assert change is not None
+    push, flight = telling(change, sub, "7")
+    assert (push.type, push.nonce, push.version, push.resources) == (EDS, "7", sub.shelf.version, (newer,))
+    assert flight == Flight("7", push.version, (newer,), change.before)
+    again = telling(change, wildcard(group, EDS), "7")
+    assert again.push is push
+    assert again.flight is flight
+    assert telling(change, sub, "8").push.nonce == "8"
+    sub.shelf.version = "another"
+    assert telling(change, sub, "8").push.version == "another"
 
 
 def test_who_wants_less_than_a_change_brings_is_not_in_step() -> None:
