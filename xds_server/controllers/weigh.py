@@ -5,6 +5,7 @@ Reads samples, forecasts, services and pins; writes ``weights`` (what is to be p
 not know the law, which is ``decisions.weighting``, nor what stays in force in shadow, which is ``decisions.shadow``.
 """
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -43,6 +44,7 @@ from xds_server.state.watchable import Watchable
 Tables = Mapping[ServiceName, WeightTable]
 Rows = NDArray[np.int64]
 Floats = NDArray[np.float64]
+Foreseen = tuple[tuple[EndpointKey, ...], Outlook | None]
 
 MOST_SERIES: Final = 2_000
 """Endpoints that get series of their own in the metrics."""
@@ -163,8 +165,9 @@ class WeighStep:
         s = self._sources
         self._seen = (s.samples.revision, s.forecasts.revision, s.services.revision, s.pins.revision)
         self._decided_at_s = self._clock.now()
-        news = self._news(self._decided_at_s)
-        services, pins = s.services.value, s.pins.value
+        services, pins, samples = s.services.value, s.pins.value, s.samples.value
+        foreseen = await asyncio.to_thread(self._foreseen, self._decided_at_s)  # of 100,000 endpoints it takes 20 ms
+        news = self._news(samples, foreseen, self._decided_at_s)
         states: dict[ServiceName, Standing] = {}
         tables = {name: table for name, table in self.decided.value.items() if name in services}
         failed: list[Exception] = []
@@ -185,7 +188,9 @@ class WeighStep:
         """Decide a service as it might be, on the current picture, without publishing or remembering anything."""
         if service.name not in self._states:
             return None
-        picture, state = self._picture(service, pins, self._news(self._clock.now()))
+        now_s = self._clock.now()
+        news = self._news(self._sources.samples.value, self._foreseen(now_s), now_s)
+        picture, state = self._picture(service, pins, news)
         return decide(picture, state.at_once())[1]
 
     def _record(
@@ -204,10 +209,13 @@ class WeighStep:
             metrics.WEIGHT_CHANGES.labels(table.service, table.cause).inc()
             _log.debug("weights changed", service=table.service, cause=table.cause)
 
-    def _news(self, now_s: float) -> News:
-        s, batch = self._sources, self._sources.forecasts.value
-        keys, outlook = ((), None) if batch is None else (batch.keys, outlook_of(batch, now_s + self._ahead_s))
-        return News(s.samples.value, keys, outlook, _homes(s.nodes().values()), now_s)
+    def _foreseen(self, now_s: float) -> Foreseen:
+        """Look the newest forecasts up: of which endpoints, and what is expected of them."""
+        batch = self._sources.forecasts.value
+        return ((), None) if batch is None else (batch.keys, outlook_of(batch, now_s + self._ahead_s))
+
+    def _news(self, samples: Samples | None, foreseen: Foreseen, now_s: float) -> News:
+        return News(samples, *foreseen, _homes(self._sources.nodes().values()), now_s)
 
     def _picture(self, service: Service, pins: tuple[Pin, ...], news: News) -> tuple[Picture, Standing]:
         """Return what there is to decide from for one service, and what the law remembers of it."""
