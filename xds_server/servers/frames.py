@@ -75,7 +75,8 @@ class Framer:
     """Joins pushes of one dialect. ``understands_ttl``: a SotW client that takes resources with a time to live.
 
     The last response of each type is kept, with its nonce and without: streams of a group mostly want the same, and
-    those that came together have told their nonces alike, so that 1,000 of them hold one copy of 3 MB.
+    those that came together have told their nonces alike, so that 1,000 of them hold one copy of 3 MB. Most often the
+    very push comes again.
     """
 
     def __init__(self, *, delta: bool, understands_ttl: bool = False) -> None:

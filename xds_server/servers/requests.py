@@ -1,7 +1,8 @@
 """Requests: bytes from a client as neutral requests, its node as the little we keep of it.
 
 Knows the request messages' fields and what a name or node may be. The names of a SotW request come again with every
-ACK: they are recognised by their bytes, and equal sets of names are one object for all streams.
+ACK: they are recognised by their bytes, and equal sets of names are one object for all streams. A request that comes
+again from the next stream, as the ACKs of a thousand do, is read once.
 """
 
 import re
@@ -27,11 +28,14 @@ _TTL_FEATURE: Final = "xds.config.supports-resource-in-sotw"
 
 
 class NameSets:
-    """Equal sets of names as one object, while anybody holds it. ``newest``: the newest request, and its bytes."""
+    """Equal sets of names as one object, while anybody holds it.
+
+    ``newest``: of the newest request that others may repeat: its bytes, what they mean, and to a stream of which block.
+    """
 
     def __init__(self) -> None:
         self._sets: WeakValueDictionary[int, frozenset[str]] = WeakValueDictionary()
-        self.newest: tuple[bytes, Request] | None = None
+        self.newest: tuple[bytes, Request, Block | None] | None = None
 
     def one(self, names: frozenset[str]) -> frozenset[str]:
         """Return the set that stands for all equal ones."""
@@ -80,7 +84,7 @@ class RequestReader:
     def read(self, raw: bytes) -> Request:
         """Read one request. Raises Refused: malformed, no node, another node, a bad name, a foreign type."""
         newest = self._sets.newest
-        if newest is not None and newest[0] == raw and self._means_it(newest[1]):
+        if newest is not None and newest[0] == raw and self._means_it(newest[1], newest[2]):
             return newest[1]  # a thousand streams that accept a push say so in the same bytes
         block, names = self._block, NO_NAMES
         if block is not None and (rest := _without(raw, block)) is not None:
@@ -95,18 +99,18 @@ class RequestReader:
         if self.client is None:
             raise Refused("INVALID_ARGUMENT", "the first request of a stream must carry its node; set node.id")
         request = self._told(message, names, raw)
-        if self._means_it(request) and len(raw) <= _LONGEST_REMEMBERED:
-            self._sets.newest = raw, request
+        if self._means_it(request, self._block) and len(raw) <= _LONGEST_REMEMBERED:
+            self._sets.newest = raw, request, self._block
         return request
 
-    def _means_it(self, request: Request) -> bool:
-        """Return whether bytes that another stream means this by mean it here too, and there is nothing to note."""
+    def _means_it(self, request: Request, block: Block | None) -> bool:
+        """Return whether bytes that a stream of this block means this by mean it here too, with nothing to note."""
         if self._only or self.client is None:
             return False
         if isinstance(request, DeltaRequest):
             return self._delta
-        known = not request.names or (self._block is not None and self._block.names is request.names)
-        return known and not self._delta
+        known = block is not None and block.names is request.names and self._block == block
+        return not self._delta and (not request.names or known)
 
     def _told(self, message: Any, names: frozenset[str], raw: bytes) -> Request:
         type_url = self._type_of(message)

@@ -170,7 +170,7 @@ class Session:
         return self._compose(sub, now) or (self._heartbeat(sub, now) if sub.shelf.ttls else None)
 
     def _stride(self, sub: Subscription, change: Change, now: float) -> Push:
-        """Send a change as it is: what planning would come to, at about half its cost."""
+        """Send a change as it is: what planning would come to."""
         push, flight = telling(change, sub, self._nonce())
         sub.seen = change
         sub.urgent = sub.fresh = False

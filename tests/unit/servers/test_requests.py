@@ -1,10 +1,13 @@
 """Requests are read once, recognised by their bytes, and refused when they are none."""
 
+from zlib import crc32
+
 import pytest
 from envoy.service.discovery.v3 import discovery_pb2
 
 from xds_server.domain.limits import Limits
 from xds_server.domain.resource import EDS, RDS
+from xds_server.servers.frames import field
 from xds_server.servers.requests import NameSets, RequestReader
 from xds_server.xds.messages import DeltaRequest, Refused, SotwRequest
 
@@ -92,6 +95,64 @@ def test_a_list_that_another_stream_has_just_said_is_remembered_by_this_one_too(
     assert other.read(sotw(*NAMES, response_nonce="2")) is again
     one.read(sotw("else", response_nonce="3"))
     assert other.read(sotw(*NAMES, response_nonce="4")).nonce == "4"
+
+
+def encoded(names: list[str]) -> bytes:
+    """Return names as they stand in a request."""
+    return b"".join(field(3, name.encode()) for name in names)
+
+
+def reordered(names: list[str], goal: int) -> list[str]:
+    """Return the names in an order whose digest is ``goal``: CRC-32 is linear, and so are swaps of neighbours."""
+
+    def swapped(mask: int) -> list[str]:
+        out = list(names)
+        for i in range(len(names) // 2):
+            if mask >> i & 1:
+                out[2 * i], out[2 * i + 1] = out[2 * i + 1], out[2 * i]
+        return out
+
+    rows: dict[int, tuple[int, int]] = {}
+
+    def reduced(value: int, mask: int) -> tuple[int, int]:
+        while value.bit_length() in rows:
+            row = rows[value.bit_length()]
+            value, mask = value ^ row[0], mask ^ row[1]
+        return value, mask
+
+    base = crc32(encoded(names))
+    for i in range(len(names) // 2):
+        value, mask = reduced(crc32(encoded(swapped(1 << i))) ^ base, 1 << i)
+        if value:
+            rows[value.bit_length()] = value, mask
+    value, mask = reduced(base ^ goal, 0)
+    assert not value
+    return swapped(mask)
+
+
+def test_who_finds_a_list_of_equal_digest_deceives_only_himself() -> None:
+    """His request, in the bytes that another stream is about to say, does not become what that stream means by them."""
+    had = [f"name-{i:04}" for i in range(200)]
+    wants = [*had[:-1], "name-new1"]
+    sets = NameSets()
+    victim, liar = reader(sets), reader(sets)
+    victim.read(sotw(*had, version_info="7", response_nonce="1"))
+    liar.read(sotw(*reordered(had, crc32(encoded(wants)))))
+    raw = sotw(*wants, version_info="7", response_nonce="1")
+    assert liar.read(raw).names == set(had)
+    assert victim.read(raw).names == set(wants)
+
+
+def test_nobody_else_can_hide_the_type_of_an_acknowledgement() -> None:
+    """By a block that reaches over it: 69 letters are as long a field as type and nonce together."""
+    had = [*(f"name-{i:04}" for i in range(200)), "n" * 69]
+    sets = NameSets()
+    victim, liar = reader(sets), reader(sets)
+    raw = sotw(*had, version_info="7", response_nonce="2")
+    victim.read(sotw(*had, version_info="7", response_nonce="1"))
+    liar.read(sotw(*reordered([*had, "n" * 69], crc32(raw[3:]))))
+    assert liar.read(raw).type_url == ""
+    assert victim.read(raw).type_url == EDS.url
 
 
 def test_delta_requests() -> None:
