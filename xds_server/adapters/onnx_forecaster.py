@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xds_server import metrics
-from xds_server.decisions import windows
+from xds_server.decisions import facts, windows
 from xds_server.domain.forecast import CONTEXT, HORIZON, QUANTILES
 from xds_server.ports import Forecaster, Unavailable
 
@@ -26,7 +26,7 @@ CHUNK: Final = 256
 LARGEST_BYTES: Final = 64 * 1024 * 1024
 OPSETS: Final = range(13, 24)
 """Versions of the standard operators that this server accepts; no other operator set is."""
-INPUTS: Final = {"recent": windows.RECENT, "mask": windows.RECENT, "beyond": windows.BEYOND}
+INPUTS: Final = {"recent": facts.RECENT, "mask": facts.RECENT, "beyond": facts.BEYOND}
 OUTPUT: Final = "quantiles"
 _RETRAIN: Final = "train one with: xds-server model train --traces DIR --out DIR"
 

@@ -40,7 +40,7 @@ def train(
     traces: Traces,
     out: Annotated[Path, typer.Option(help="Folder for the model, its card and the checkpoint.")],
     *,
-    steps: Annotated[int, typer.Option(min=1, help="Batches to learn from.")] = 8000,
+    steps: Annotated[int, typer.Option(min=1, help="Batches to learn from.")] = 20000,
     minutes: Annotated[float | None, typer.Option(min=0.01, help="Wall clock limit.", show_default=False)] = None,
     seed: Annotated[int, typer.Option(help="The same seed and steps give the same model on the same machine.")] = 0,
     resume: Annotated[bool, typer.Option(help="Go on from the checkpoint in the folder.")] = False,
@@ -122,11 +122,11 @@ def _watched(trainer: "Trainer", plan: "Plan") -> Any:
         TextColumn("{task.completed}/{task.total} steps"),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        TextColumn("loss {task.fields[loss]:.3f}  held-back error {task.fields[best]:.4f}"),
+        TextColumn("loss {task.fields[loss]:.3f}  held-back error {task.fields[held]:.4f}"),
     )
     with Progress(*columns, console=_errors) as bar:
-        task = bar.add_task("training", total=plan.steps, loss=float("nan"), best=float("inf"))
-        return trainer.run(lambda p: bar.update(task, completed=p.step, loss=p.loss, best=p.best))
+        task = bar.add_task("training", total=plan.steps, loss=float("nan"), held=float("nan"))
+        return trainer.run(lambda p: bar.update(task, completed=p.step, loss=p.loss, held=p.held))
 
 
 def _publish(network: Any, trainer: "Trainer", learnt: list["Series"], traces: Path, out: Path) -> dict[str, Any]:

@@ -11,21 +11,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from xds_server.decisions import empirical, periodicity
-from xds_server.domain.forecast import CONTEXT, HORIZON, MINIMUM_CONTEXT, QUANTILES
+from xds_server.decisions import facts
+from xds_server.decisions.facts import BEYOND, RECENT
+from xds_server.domain.forecast import CONTEXT, MINIMUM_CONTEXT
 
-RECENT: Final = 96
-"""Steps the model sees one by one."""
-BLOCKS: Final = 12
-"""What lies before them (CONTEXT - RECENT steps) is seen as this many means."""
-LAGGED: Final = 4 + HORIZON
-"""Steps shown of what happened one and two periods ago: some before the like of now, and what followed."""
-SPREADS: Final = (1, 4, HORIZON)
-"""Steps ahead at which the model is told how last value erred before; how last period erred is told too."""
-BEYOND: Final = 2 * (LAGGED + 1) + 3 + BLOCKS + 1 + 9 + (len(SPREADS) + 1) * len(QUANTILES)
-"""Facts per row about what the model does not see step by step: see ``_beyond``."""
-NAIVE: Final = slice(BEYOND - (len(SPREADS) + 1) * len(QUANTILES), BEYOND - len(QUANTILES))
-"""Where among those facts the deciles of last value's errors stand: len(SPREADS) x quantiles."""
 LARGEST: Final = np.float32(1e6)
 """A normalised value is cut here; an outlier of a million steps is as good as any larger one."""
 ABSURD: Final = np.float32(1e30)
@@ -69,7 +58,8 @@ def prepare(history: Float32) -> Windows:
     moving = usable & (scale > 0)
     beyond = np.zeros((len(history), BEYOND), np.float32)
     if moving.any():  # the dear part; most error rates never move
-        beyond[moving] = _beyond(series[moving], measured[moving], count[moving])
+        zero = _ratio(-last, scale)
+        beyond[moving] = facts.tell(series[moving], measured[moving], count[moving], zero[moving])
     return Windows(
         recent=np.arcsinh(series[:, -RECENT:]),
         mask=measured[:, -RECENT:].astype(np.float32),
@@ -127,65 +117,5 @@ def _scale(filled: Float32, count: Int64) -> Float32:
 
 def _ratio(centred: Float32, scale: Float32) -> Float32:
     with np.errstate(over="ignore", invalid="ignore"):
-        values = centred / np.maximum(scale, _TINY)[:, None]
+        values = (centred.T / np.maximum(scale, _TINY)).T
     return np.clip(values, -LARGEST, LARGEST)
-
-
-def _beyond(relative: Float32, measured: Bool, count: Int64) -> Float32:
-    """Tell what the last RECENT steps do not: the past periods, coarse means, moments of the changes, naive errors."""
-    period, strength = periodicity.find(relative, count)
-    once, once_there = _lagged(relative, period, count)
-    twice, twice_there = _lagged(relative, 2 * period, count)
-    known = relative if measured.all() else np.where(measured, relative, np.float32(np.nan))
-    has = (period > 0).astype(np.float32)
-    place = np.log(np.maximum(period, 1)).astype(np.float32) / np.float32(np.log(CONTEXT))
-    early, seen = relative[:, :-RECENT], measured[:, :-RECENT]
-    shape = (len(relative), BLOCKS, -1)
-    means = np.arcsinh((early * seen).reshape(shape).sum(axis=2) / np.maximum(seen.reshape(shape).sum(axis=2), 1))
-    parts = [
-        once,
-        once_there,
-        twice,
-        twice_there,
-        has,
-        strength,
-        place,
-        means,
-        (count / CONTEXT).astype(np.float32),
-        _moments(relative, measured, count),
-        *(_spread(empirical.changed(known, step)) for step in SPREADS),
-        _spread(empirical.repeated(known, period)),
-    ]
-    return np.column_stack(parts).astype(np.float32)
-
-
-def _lagged(relative: Float32, lag: Int64, count: Int64) -> tuple[Float32, Float32]:
-    """Return what happened ``lag`` steps ago (rows x LAGGED, as ``recent`` is expressed; 0 if unknown) and whether."""
-    there = (lag > 0) & (lag + LAGGED - HORIZON <= count)
-    start = relative.shape[1] - np.where(there, lag - HORIZON, 0) - LAGGED
-    past = np.arcsinh(empirical.newest(relative, LAGGED, start))
-    past[~there] = 0
-    return past, there.astype(np.float32)
-
-
-def _moments(relative: Float32, measured: Bool, count: Int64) -> Float32:
-    """Describe the changes of the whole history in nine numbers per row, each unmoved by the series' unit."""
-    pairs = np.maximum(count - 1, 1).astype(np.float32)
-    change = np.abs(np.diff(relative, axis=1))
-    side = np.where(measured, np.sign(relative), 0).sum(axis=1) / np.maximum(count, 1)
-    return np.column_stack(
-        [
-            *(np.log1p(change[:, -span:].mean(axis=1)) for span in (RECENT, HORIZON)),
-            *(np.log1p(np.abs(relative[:, k:] - relative[:, :-k]).sum(axis=1) / pairs) for k in (3, HORIZON)),
-            np.log(change + np.sqrt(change * change + 1)).sum(axis=1) / pairs,  # asinh, thrice as fast
-            (change > 0).astype(np.float32).sum(axis=1) / pairs,
-            -side,
-            np.arcsinh(relative.min(axis=1)),
-            np.arcsinh(relative.max(axis=1)),
-        ]
-    ).astype(np.float32)
-
-
-def _spread(errors: Float32) -> Float32:
-    """Return the deciles of errors, expressed as ``recent`` is."""
-    return np.arcsinh(empirical.quantiles(errors))

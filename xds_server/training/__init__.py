@@ -1,1 +1,1 @@
-"""What learns offline: traces become windows become a transformer become ONNX. Needs the ``train`` extra."""
+"""What learns offline: traces become windows become networks become ONNX. Needs the ``train`` extra."""

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from xds_server.decisions import windows
+from xds_server.decisions import facts
 from xds_server.domain.forecast import CONTEXT, HORIZON, MINIMUM_CONTEXT, QUANTILES
 from xds_server.training.dataset import Series
 
@@ -31,9 +31,9 @@ def card(
         "format": f"ONNX, ai.onnx opset {opset}, float32, dynamic batch, single file",
         "what": "Forecasts operational series of an endpoint: requests/s, latency, error rate, capacity.",
         "inputs": {
-            "recent": f"rows x {windows.RECENT}: asinh((x - last) / scale), oldest first, gaps carry the value before",
-            "mask": f"rows x {windows.RECENT}: 1 where measured",
-            "beyond": f"rows x {windows.BEYOND}: the past one and two periods ago, coarse means, naive errors",
+            "recent": f"rows x {facts.RECENT}: asinh((x - last) / scale), oldest first, gaps carry the value before",
+            "mask": f"rows x {facts.RECENT}: 1 where measured",
+            "beyond": f"rows x {facts.BEYOND}: one and two periods ago, coarse means, plain forecasts and their errors",
         },
         "output": f"quantiles: rows x {HORIZON} steps ahead x deciles {list(QUANTILES)}, normalised as the input",
         "normalisation": "scale = mean |first difference| of the history; last = newest value (decisions/windows.py)",

@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 import torch
 
-from xds_server.decisions.windows import BEYOND, RECENT
+from xds_server.decisions.facts import BEYOND, RECENT
 from xds_server.training.network import PatchTransformer
 
 OPSET: Final = 18

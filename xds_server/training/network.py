@@ -1,8 +1,9 @@
-"""Network: the patch transformer, in torch. Shapes as in ``decisions.windows``; about 170,000 parameters.
+"""Network: the patch transformer, in torch. Shapes as in ``decisions``; about 220,000 parameters.
 
-Eight tokens of twelve steps each (value and mask), one token of what lies beyond them; two pre-norm layers; a head over
-all tokens and the bare facts beyond. The head corrects last value's own forecast and tells how much of the correction
-is needed: where nothing is known better, the naive forecast stands, free of noise. It starts at zero: an untrained
+Eight tokens of twelve steps each (value and mask), one token of the facts; two pre-norm layers; a head over all tokens
+and the bare facts. The head begins at last value's own forecast, moves each step's deciles some way towards those of
+three other plain forecasts (the usual level, the autoregression, the last period), corrects them, and tells how much of
+all this is needed: where nothing is known better, last value stands, free of noise. It starts at zero: an untrained
 model says "the last value". Knows tensors only. Does not know where they come from. Shape: docs/weights.md §4.
 """
 
@@ -13,11 +14,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from xds_server.decisions.windows import BEYOND, NAIVE, RECENT, SPREADS
+from xds_server.decisions.facts import AT, BEYOND, LAGGED, RECENT, SPREADS
 from xds_server.domain.forecast import HORIZON, MEDIAN, QUANTILES
 
 PATCH: Final = 12
 TOKENS: Final = RECENT // PATCH + 1
+OTHERS: Final = 3
+"""Plain forecasts besides last value."""
+_DECILES: Final = len(QUANTILES)
 
 
 class Block(nn.Module):  # type: ignore[misc]  # torch is untyped here
@@ -55,8 +59,8 @@ class PatchTransformer(nn.Module):  # type: ignore[misc]  # torch is untyped her
         self.place = nn.Parameter(torch.randn(TOKENS, width) * 0.02)
         self.blocks = nn.ModuleList(Block(width, heads, hidden, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
-        self.head = nn.Linear(TOKENS * width + BEYOND, HORIZON * (len(QUANTILES) + 1))
-        self.register_buffer("between", _between(), persistent=False)
+        self.head = nn.Linear(TOKENS * width + BEYOND, HORIZON * (_DECILES + 1 + OTHERS))
+        self.plain = Plain()
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
@@ -67,14 +71,47 @@ class PatchTransformer(nn.Module):  # type: ignore[misc]  # torch is untyped her
         for block in self.blocks:
             tokens = block(tokens)
         seen = torch.cat([self.norm(tokens).flatten(1), beyond], dim=1)
-        answer = self.head(seen).view(-1, HORIZON, len(QUANTILES) + 1)
-        correction, need = answer[:, :, :-1], torch.sigmoid(answer[:, :, -1:])
-        naive = self.between @ beyond[:, NAIVE].view(-1, len(SPREADS), len(QUANTILES))
-        forecast: Tensor = naive - naive[:, :, MEDIAN, None] + need * correction
+        answer = self.head(seen).view(-1, HORIZON, _DECILES + 1 + OTHERS)
+        correction, need, shares = answer.split([_DECILES, 1, OTHERS], dim=2)
+        last, *others = self.plain(beyond)
+        moved = correction
+        for place, other in enumerate(others):
+            moved = moved + shares[:, :, place, None] * (other - last)
+        forecast: Tensor = last + torch.sigmoid(need) * moved
         return forecast
 
 
+class Plain(nn.Module):  # type: ignore[misc]  # torch is untyped here
+    """The plain forecasts, from the facts: last value; the usual level, the autoregression, the last period."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("between", _between(), persistent=False)
+        self.register_buffer("each_step", torch.eye(_DECILES).repeat(1, HORIZON), persistent=False)
+
+    def forward(self, beyond: Tensor) -> tuple[Tensor, ...]:
+        """Return each as rows x HORIZON x QUANTILES, last value first."""
+        last = (beyond[:, AT["last"]] @ self.between).view(-1, HORIZON, _DECILES)
+        level = (beyond[:, AT["level"]][:, :_DECILES] @ self.each_step).view(-1, HORIZON, _DECILES)
+        path, growth = torch.sinh(beyond[:, AT["path"]]), torch.exp(beyond[:, AT["growth"]])
+        period = torch.sinh(beyond[:, AT["once"]][:, LAGGED - HORIZON :])
+        missed, repeated = torch.sinh(beyond[:, AT["missed"]]), torch.sinh(beyond[:, AT["repeated"]])
+        habit = path[:, :, None] + growth[:, :, None] * missed[:, None, :]
+        return last, level, _asinh(habit), _asinh(period[:, :, None] + repeated[:, None, :])
+
+
+def _asinh(values: Tensor) -> Tensor:
+    """As torch.asinh, of which onnxruntime computes one at a time."""
+    size = values.abs()
+    return torch.sign(values) * torch.log(size + torch.sqrt(size * size + 1))
+
+
 def _between() -> Tensor:
-    """Return HORIZON x SPREADS: how each step's forecast is mixed of the known ones, by the logarithm of the step."""
+    """Return (SPREADS x QUANTILES) x (HORIZON x QUANTILES): last value's forecast at each step from the known deciles.
+
+    Mixed by the logarithm of the step; moved so that the median is last value itself.
+    """
     known, wanted = np.log(SPREADS), np.log(np.arange(1, HORIZON + 1))
-    return torch.tensor(np.stack([np.interp(wanted, known, one) for one in np.eye(len(SPREADS))], axis=1)).float()
+    share = np.stack([np.interp(wanted, known, one) for one in np.eye(len(SPREADS))])
+    centre = np.eye(_DECILES) - np.eye(_DECILES)[MEDIAN][:, None]
+    return torch.tensor(np.kron(share, centre)).float()

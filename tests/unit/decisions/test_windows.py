@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from xds_server.decisions import windows
+from xds_server.decisions import facts, windows
 from xds_server.domain.forecast import CONTEXT, HORIZON, MINIMUM_CONTEXT, QUANTILES
 
 
@@ -52,18 +52,18 @@ def test_a_constant_row_is_forecast_as_its_value():
 def test_the_lagged_future_is_what_followed_a_period_ago():
     """On an exact period the model is shown the future itself, and what led to it."""
     wave = np.tile(np.array([*range(15), *range(15, 0, -1)], np.float32), 21)
-    history, future = wave[None, :600], wave[None, 600 - (windows.LAGGED - HORIZON) : 600 + HORIZON]
+    history, future = wave[None, :600], wave[None, 600 - (facts.LAGGED - HORIZON) : 600 + HORIZON]
     seen = windows.prepare(history)
-    np.testing.assert_allclose(seen.beyond[:, : windows.LAGGED], windows.normalise(future, seen), atol=1e-5)
+    np.testing.assert_allclose(seen.beyond[:, : facts.LAGGED], windows.normalise(future, seen), atol=1e-5)
 
 
 def test_the_model_is_told_how_the_naive_erred():
-    """The last facts: deciles of last value's newest errors at 1, 4, HORIZON steps and of last period's; no gap counts."""
+    """Deciles of last value's newest errors at 1, 4, HORIZON steps and of last period's; no gap counts."""
     wave = np.tile(np.arange(40.0), 15) + np.random.default_rng(4).normal(0, 0.5, CONTEXT)
     wave[-9] = np.nan
     seen = windows.prepare(rows(wave))
-    *last, period = np.sinh(seen.beyond[0, -36:]).reshape(4, -1) * seen.scale[0]
-    for lag, deciles in zip((1, 4, HORIZON, 40), (*last, period), strict=True):
+    last, period = (np.sinh(seen.beyond[0, facts.AT[name]]) * seen.scale[0] for name in ("last", "repeated"))
+    for lag, deciles in zip((1, 4, HORIZON, 40), (*last.reshape(3, -1), period), strict=True):
         wanted = np.nanquantile((wave[lag:] - wave[:-lag])[-300:], QUANTILES)
         np.testing.assert_allclose(deciles, wanted, atol=1e-3)
 
