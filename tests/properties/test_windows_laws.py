@@ -36,6 +36,9 @@ def test_answers_are_finite_where_usable_and_nan_elsewhere(history, height):
     answer = np.full((len(history), HORIZON, len(QUANTILES)), height, np.float32)
     out = windows.restore(answer, seen)
     assert np.isfinite(out[seen.usable]).all()
+    low, high = (end[seen.usable, None, None] for end in (seen.low, seen.high))
+    room = (high - low) * np.float32(1 + 1e-5)
+    assert ((out[seen.usable] >= low - room) & (out[seen.usable] <= high + room)).all()
     assert np.isnan(out[~seen.usable]).all()
 
 

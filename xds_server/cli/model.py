@@ -55,7 +55,7 @@ def train(
     plan = fit.Plan(steps=steps, minutes=minutes, seed=seed, threads=threads)
     trainer = fit.Trainer(series, plan, out)
     if resume and not trainer.resume():
-        _errors.print(f"{out} holds no checkpoint; starting anew")
+        _errors.print(f"{out} holds no checkpoint of this network; starting anew")
     try:
         network = _watched(trainer, plan)
     except KeyboardInterrupt:

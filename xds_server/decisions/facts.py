@@ -69,9 +69,9 @@ def tell(relative: Float32, measured: Bool, count: Int64, zero: Float32) -> Floa
     place = np.log(np.maximum(period, 1)) / np.log(CONTEXT)
     ranked = np.sort(known[:, -empirical.ERRORS :], axis=1)
     level = empirical.of_ranked(ranked)
-    habit = _habit(relative, count, level)
-    if (count <= empirical.ERRORS).any():
-        habit.misses[np.arange(-empirical.ERRORS, 0) <= -count[:, None]] = np.nan
+    habit = _habit(relative, measured, level)
+    if known is not relative:
+        habit.misses[~measured[:, -empirical.ERRORS :]] = np.nan
     out = np.empty((len(relative), BEYOND), np.float32)
     for name, columns in {
         "once": (once,),
@@ -100,12 +100,12 @@ def _lagged(relative: Float32, lag: Int64, count: Int64) -> tuple[Float32, Bool]
     return past, there
 
 
-def _habit(relative: Float32, count: Int64, level: Float32) -> autoregression.Habit:
+def _habit(relative: Float32, measured: Bool, level: Float32) -> autoregression.Habit:
     """Follow the row about its median, outliers cut: one must not make a habit."""
     bound = 2 * (level[:, -1] - level[:, 0] + 2)
     series = np.clip(relative - level[:, MEDIAN, None], -bound[:, None], bound[:, None])
-    if (count < relative.shape[1]).any():
-        series[np.arange(-relative.shape[1], 0) < -count[:, None]] = 0
+    if not measured[:, 0].all():
+        series[np.arange(relative.shape[1]) < measured.argmax(axis=1)[:, None]] = 0
     return autoregression.follow(series, bound, empirical.ERRORS)
 
 
@@ -128,7 +128,7 @@ def _changes(relative: Float32, measured: Bool, count: Int64) -> Float32:
         [
             *(np.log1p(change[:, -span:].mean(axis=1)) for span in (RECENT, HORIZON)),
             *(np.log1p(mean) for mean in far),
-            np.log(change + np.sqrt(change * change + 1)).sum(axis=1) / pairs,
+            np.log(change + np.sqrt(change * change + 1)).sum(axis=1) / pairs,  # asinh, thrice as fast
             -side,
             _share(change > 0) * np.float32(CONTEXT) / pairs,
             np.arcsinh(relative.min(axis=1)),

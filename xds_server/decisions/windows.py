@@ -34,7 +34,7 @@ class Windows:
     ``recent``: rows x RECENT, asinh((x - last) / scale), gaps carry the value before them. ``mask``: rows x RECENT, 1
     where measured. ``beyond``: rows x BEYOND, zeros where nothing moves. ``last``: the newest measured value.
     ``scale``: mean |first difference| of the whole history; 0 for a constant row (its forecast is its value).
-    ``usable``: rows with enough values.
+    ``low``, ``high``: how far the row ever went. ``usable``: rows with enough values.
     """
 
     recent: Float32
@@ -42,6 +42,8 @@ class Windows:
     beyond: Float32
     last: Float32
     scale: Float32
+    low: Float32
+    high: Float32
     usable: Bool
 
 
@@ -66,21 +68,28 @@ def prepare(history: Float32) -> Windows:
         beyond=beyond,
         last=last,
         scale=scale,
+        low=filled.min(axis=1),
+        high=filled.max(axis=1),
         usable=usable,
     )
 
 
 def restore(answer: Float32, windows: Windows) -> Float32:
-    """Bring normalised quantiles (rows x HORIZON x quantiles) back: sorted, in the row's unit, NaN where unusable."""
+    """Bring normalised quantiles (rows x HORIZON x quantiles) back: sorted, in the row's unit, NaN where unusable.
+
+    None lies further outside what the row ever was than that spans: whatever a model says of a row that was quiet for
+    hours and has just moved, it is no thousandfold.
+    """
     if (np.diff(answer, axis=-1) < 0).any():
         answer = np.sort(answer, axis=-1)
     limit = np.arcsinh(LARGEST)
     spread = np.sinh(np.clip(answer, -limit, limit))
     with np.errstate(over="ignore"):
         values = windows.last[:, None, None] + windows.scale[:, None, None] * spread
+    span = windows.high - windows.low
+    values = np.clip(values, (windows.low - span)[:, None, None], (windows.high + span)[:, None, None])
     values[~windows.usable] = np.nan
-    largest = np.finfo(np.float32).max
-    return np.asarray(np.clip(values, -largest, largest), np.float32)
+    return np.asarray(values, np.float32)
 
 
 def normalise(future: Float32, windows: Windows) -> Float32:

@@ -52,7 +52,7 @@ def load(folder: Path, split: str | None = None) -> list[Series]:
 
 
 def hold_back(series: list[Series], one_in: int = 12) -> tuple[list[Series], list[Series]]:
-    """Part the series by entity into (to learn from, to stop by); stable, as it goes by a hash of the name."""
+    """Part the series by entity into (to learn from, to watch by); stable, as it goes by a hash of the name."""
     held = [zlib.crc32(f"{s.dataset}/{s.entity}".encode()) % one_in == 0 for s in series]
     keep = [s for s, out in zip(series, held, strict=True) if not out]
     return keep or series, [s for s, out in zip(series, held, strict=True) if out] or series

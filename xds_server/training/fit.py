@@ -1,4 +1,4 @@
-"""Fit: train the network on windows of traces and made workloads; resumable, seeded, stopped by held-back entities.
+"""Fit: train the network on windows of traces and made workloads; resumable, seeded, watched by held-back entities.
 
 Loss: pinball over the nine deciles of the normalised values (quantiles do not mind the asinh, outliers weigh less);
 each data set counts as much as its last-value error is small, as the measure relates to last value. What is kept is the
@@ -99,11 +99,13 @@ class Trainer:
         self._draw_ahead()
 
     def resume(self) -> bool:
-        """Take up the folder's checkpoint, if there is one."""
+        """Take up the folder's checkpoint, if there is one of this network."""
         path = self._folder / _CHECKPOINT
         if not path.exists():
             return False
         saved = torch.load(path, weights_only=False)  # our own file, written by ``_save``
+        if saved.get("of") != _of(self.network):
+            return False
         self.network.load_state_dict(saved["network"])
         self._averaged.load_state_dict(saved["averaged"])
         self._optimizer.load_state_dict(saved["optimizer"])
@@ -148,7 +150,7 @@ class Trainer:
         return self._share() >= 1 or self._astray()
 
     def _astray(self) -> bool:
-        return self.progress.held > self.plan.astray * self.progress.best
+        return bool(self.progress.judged) and not self.progress.held <= self.plan.astray * self.progress.best
 
     def _share(self) -> float:
         by_time = self.progress.elapsed_s / (60 * self.plan.minutes) if self.plan.minutes else 0.0
@@ -195,6 +197,7 @@ class Trainer:
     def _save(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         saved: dict[str, Any] = {
+            "of": _of(self.network),
             "network": self.network.state_dict(),
             "averaged": self._averaged.state_dict(),
             "optimizer": self._optimizer.state_dict(),
@@ -206,6 +209,11 @@ class Trainer:
         unfinished = self._folder / (_CHECKPOINT + ".part")
         torch.save(saved, unfinished)
         unfinished.replace(self._folder / _CHECKPOINT)
+
+
+def _of(network: torch.nn.Module) -> list[tuple[str, tuple[int, ...]]]:
+    """Return the names and shapes of what is learnt: a checkpoint of another network is none of this one."""
+    return [(name, tuple(value.shape)) for name, value in network.state_dict().items()]
 
 
 def forecast(network: torch.nn.Module, history: Float32) -> Float32:

@@ -1,4 +1,4 @@
-"""Network: the patch transformer, in torch. Shapes as in ``decisions``; about 220,000 parameters.
+"""Network: the patch transformer, in torch. Shapes as in ``decisions``; about 208,000 parameters.
 
 Eight tokens of twelve steps each (value and mask), one token of the facts; two pre-norm layers; a head over all tokens
 and the bare facts. The head begins at last value's own forecast, moves each step's deciles some way towards those of

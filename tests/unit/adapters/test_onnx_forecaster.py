@@ -40,6 +40,19 @@ def test_the_committed_model_loads_and_is_told_to_prometheus():
     assert metrics.REGISTRY.get_sample_value("xds_model_info", labels) == 1
 
 
+def test_a_row_that_was_quiet_and_moves_is_not_forecast_a_thousandfold():
+    """Idle for hours, then a burst; a count that falls back to zero; one error in a while: each stays near its range."""
+    steps = np.arange(600)
+    rows = [np.where(steps < 600 - newest, 0.0, 50.0) for newest in (1, 2, 3, 5, 10)]
+    rows += [np.where(steps < 599, 0, 0.01), np.where(steps < 599, steps, 0)]
+    sparse = np.random.default_rng(0).random((200, 600)) < 0.003
+    sparse[:, -1] = True
+    history = np.concatenate([np.array(rows), sparse]).astype(np.float32)
+    told = OnnxForecaster.load(COMMITTED).forecast(history)
+    assert (told.max(axis=(1, 2)) <= 2 * history.max(axis=1)).all()
+    assert (told.min(axis=(1, 2)) >= -history.max(axis=1)).all()
+
+
 def test_a_missing_model_or_card_is_named(tmp_path):
     """The error names the file and what to do."""
     error = refused(tmp_path / "m.onnx")

@@ -69,6 +69,18 @@ def test_a_short_history_has_no_errors_older_than_itself():
     assert missed[-1] - missed[0] > 0.8
 
 
+def test_what_fills_a_gap_is_no_miss_of_the_habit():
+    """Neither one long gap nor many short ones make a row look easier to foretell than it is."""
+    row = noise(0, seed=3)
+    holed, thinned = row.copy(), row.copy()
+    holed[320:580] = np.nan
+    thinned[np.random.default_rng(4).random(600) < 0.5] = np.nan
+    thinned[-1] = row[-1]
+    whole, *others = (np.sinh(told("missed", one)[0]) for one in (row, holed, thinned))
+    for one in others:
+        assert one[-1] - one[0] > 0.6 * (whole[-1] - whole[0])
+
+
 def test_gaps_are_no_values():
     """A gap neither counts as an unchanged step for the level nor makes anything infinite."""
     series = noise(50)

@@ -69,6 +69,15 @@ def test_a_run_cut_short_goes_on_as_if_it_had_not_been(learnt, tmp_path):
         torch.testing.assert_close(rest.network.state_dict()[name], value)
 
 
+def test_a_checkpoint_of_another_network_is_not_taken_up(learnt, tmp_path):
+    """Training begins anew, as without any."""
+    fit.Trainer(learnt, plan(), tmp_path).run(nothing)
+    trainer = fit.Trainer(learnt, plan(), tmp_path)
+    trainer.network = PatchTransformer(width=32)
+    assert not trainer.resume()
+    assert fit.Trainer(learnt, plan(), tmp_path).resume()
+
+
 def test_the_clock_ends_a_run(learnt, tmp_path):
     """With a wall clock limit training ends long before its steps."""
     trainer = fit.Trainer(learnt, plan(steps=10**6, minutes=0.01), tmp_path)
@@ -110,6 +119,8 @@ def test_a_training_that_goes_astray_ends_and_gives_what_was_best(learnt, tmp_pa
     assert trainer.progress.step == 12
     assert trainer.summary()["held_back_crps"] == 0.7
     torch.testing.assert_close(network.state_dict(), seen[6])
+    said = iter([0.7, float("nan")])
+    assert np.isfinite(fit.Trainer(learnt, plan(steps=9), tmp_path).run(nothing).head.weight.detach()).all()
     other = fit.Trainer(learnt, plan(steps=9), tmp_path)
     said = iter([0.8, 0.7, 0.72])
     torch.testing.assert_close(other.run(nothing).state_dict(), copy(other))
