@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from tests.fakes.pages import page
 from xds_server.decisions import rates
 from xds_server.decisions.paths import follow, measuring, proximity
-from xds_server.decisions.rates import between, fresh, in_one_go, merge, percentile
+from xds_server.decisions.rates import between, fresh, merge, percentile
 from xds_server.domain.names import VirtualNetwork
+from xds_server.domain.pieces import in_one_go
 from xds_server.domain.telemetry import COUNTERS, FIELDS, LATENCY_BOUNDS_MS, Samples
 
 ENDPOINTS = ("a1", "a2", "a3")

@@ -17,6 +17,7 @@ from xds_server import metrics
 from xds_server.decisions.rota import Rota
 from xds_server.domain.forecast import CHANNELS, CONTEXT, HORIZON, QUANTILES, ForecastBatch
 from xds_server.domain.names import EndpointKey, ServiceName
+from xds_server.domain.pieces import giving_way
 from xds_server.domain.telemetry import Samples
 from xds_server.domain.topology import Service
 from xds_server.ports import Clock, Forecaster, Unavailable
@@ -119,14 +120,8 @@ class ForecastStep:
 
     async def _copied(self, asked: NDArray[np.int64]) -> Float32 | None:
         """Copy the model's input in pieces, so that nobody waits."""
-        work = self._history.copied(asked, CHANNELS)
-        while True:
-            try:
-                next(work)
-            except StopIteration as end:
-                values: Float32 | None = end.value
-                return None if values is None else values[:, :, -CONTEXT:]
-            await self._clock.sleep(0)
+        values = await giving_way(self._history.copied(asked, CHANNELS), self._clock.sleep)
+        return None if values is None else values[:, :, -CONTEXT:]
 
     def _sampled_s(self, now_s: float) -> float:
         samples = self._history.samples.value

@@ -6,11 +6,12 @@ Knows when, and how old saved rings may be. Does not know the file, nor what rin
 import asyncio
 from collections.abc import Generator
 from dataclasses import replace
-from typing import Final, Protocol, cast
+from typing import Final, Protocol
 
 import structlog
 
 from xds_server import metrics
+from xds_server.domain.pieces import giving_way
 from xds_server.domain.rings import Rings
 from xds_server.ports import Clock, RingShelf, Unavailable
 
@@ -95,11 +96,5 @@ class KeepRings:
 
     async def _copy(self) -> Rings | None:
         """Copy in pieces, so that nobody waits; the newest step's time is told on the wall clock."""
-        work = self._history.copying()
-        while True:
-            try:
-                next(work)
-            except StopIteration as end:
-                rings = cast("Rings | None", end.value)
-                return rings and replace(rings, at_s=self._clock.wall() - (self._clock.now() - rings.at_s))
-            await self._clock.sleep(0)
+        rings = await giving_way(self._history.copying(), self._clock.sleep)
+        return rings and replace(rings, at_s=self._clock.wall() - (self._clock.now() - rings.at_s))

@@ -74,14 +74,20 @@ class Publish:
         self._know({node.group: node for node in everybody}, started)
         known = {group: node for group, (_, node) in self._known.items()}
         await self._prepare(known.values())
+        weights = self._weights.value
         for group, node in known.items():
-            rendering = self._render(node)
+            rendering = self._render(node, weights)
             refusals |= rendering.refusals
             self._cache.replace(group, rendering.resources)
+            await self._clock.sleep(0)
         metrics.PUSH_BUILD_SECONDS.observe(self._clock.now() - started)
         self._tell(refusals)
-        if self._weights.value is not self.published.value:
-            self.published.set(self._weights.value)
+        if weights is not self.published.value:
+            before = [*self.published.value.values()]
+            self.published.set(weights)
+            while before:  # we hold them last: 100,000 endpoints' tables are given back service by service
+                before.pop()
+                await self._clock.sleep(0)
 
     async def _prepare(self, nodes: Iterable[Node]) -> None:
         """Encode service by service, so that others run in between: all at once would take tens of milliseconds.
@@ -95,9 +101,9 @@ class Publish:
                 self._translator.prepare(node, service, weights.get(name))
                 await self._clock.sleep(0)
 
-    def _render(self, node: Node) -> Rendering:
+    def _render(self, node: Node, weights: Mapping[ServiceName, WeightTable]) -> Rendering:
         if node.kind is NodeKind.SIDECAR:
-            return self._translator.sidecar(node, self._services.value.values(), self._weights.value)
+            return self._translator.sidecar(node, self._services.value.values(), weights)
         if node.kind is NodeKind.AGENT:
             return self._translator.agent(node, self._allocations.value.values(), self._plan.value)
         appliance = next((a for a in self._plan.value.appliances if a.name == node.appliance), None)

@@ -8,7 +8,7 @@ import asyncio
 import math
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar, cast
+from typing import TypeVar
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from xds_server.decisions.self_reports import COLUMNS, Place, SelfReports, capac
 from xds_server.domain.load_report import LoadReport
 from xds_server.domain.names import EndpointKey, NodeId, ServiceName, VirtualNetwork
 from xds_server.domain.paths import PathSample
+from xds_server.domain.pieces import giving_way
 from xds_server.domain.policy import Policy
 from xds_server.domain.telemetry import FIELDS, CounterPage, Samples
 from xds_server.domain.topology import Node, Service
@@ -148,17 +149,12 @@ class Scrape:
         samples = await self._by_pieces(merging(young, at_s, interval_s))
         await self._measure_paths(young, at_s)
         told = await self._by_pieces(gathering(list(self._reports().values()), self._places(), self._clock.wall()))
-        self._history.append(await self._by_pieces(self._completing(samples, told)))
+        completed = await self._by_pieces(self._completing(samples, told))
+        await self._by_pieces(self._history.appending(completed))
         self._tell_ages(list(deltas.values()), now)
 
     async def _by_pieces(self, work: Generator[None, None, T]) -> T:
-        """Do a long work in pieces of a few milliseconds: streams go on in between."""
-        while True:
-            try:
-                next(work)
-            except StopIteration as end:
-                return cast("T", end.value)
-            await self._clock.sleep(0)
+        return await giving_way(work, self._clock.sleep)
 
     async def _measure_paths(self, deltas: Sequence[Delta], at_s: float) -> None:
         """Follow the paths of every virtual network that has Envoys."""

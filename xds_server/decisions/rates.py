@@ -7,12 +7,13 @@ histogram and never averaged. Does not know how pages are read, nor what anybody
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Final, TypeVar, cast
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xds_server.domain.names import EndpointKey, NodeId
+from xds_server.domain.pieces import in_one_go
 from xds_server.domain.telemetry import (
     CONNECT_BOUNDS_MS,
     COUNTERS,
@@ -129,18 +130,6 @@ def merging(deltas: Sequence[Delta], at_s: float, interval_s: float) -> Generato
         values[some] = _fields(counts[some], active[some], interval_s)
         yield
     return Samples(at_s, interval_s, keys, values, len(parts))
-
-
-T = TypeVar("T")
-
-
-def in_one_go(pieces: Generator[None, None, T]) -> T:
-    """Do all pieces of a work at once and return its result."""
-    while True:
-        try:
-            next(pieces)
-        except StopIteration as end:
-            return cast("T", end.value)
 
 
 def newest(deltas: Iterable[Delta]) -> list[Delta]:

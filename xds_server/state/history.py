@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from xds_server.domain.forecast import CHANNELS, CONTEXT
 from xds_server.domain.names import EndpointKey
+from xds_server.domain.pieces import in_one_go
 from xds_server.domain.rings import Rings
 from xds_server.domain.telemetry import FIELDS, Samples
 from xds_server.state.watchable import Watchable
@@ -22,6 +23,8 @@ MAX_KEYS: Final = 200_000
 _FIRST_ROWS: Final = 64
 _PIECE: Final = 500
 """Rows that are copied in one go while others wait, some milliseconds."""
+_LINES: Final = 5_000
+"""Rows whose newest step is written in one go: each number is a line of memory, a millisecond or two."""
 _OURS: Final = 2
 """References to the last batch's memory when only we hold it: the attribute and getrefcount's argument."""
 
@@ -32,7 +35,8 @@ class History:
     """Rings of ``capacity_steps`` values per endpoint and channel, on a grid of ``interval_s``.
 
     Rows of known endpoints are always the first ones, so that a batch is one copy of whole blocks. An endpoint that no
-    sample has shown for ``forget_after`` steps loses its row to the last one. ``samples`` is the newest sample.
+    sample has shown for ``forget_after`` steps loses its row to the last one. A ring has room for one step more than it
+    tells: the next one is written there while the others are read. ``samples`` is the newest sample.
     """
 
     def __init__(
@@ -52,7 +56,8 @@ class History:
         self._columns = [FIELDS.index(channel) for channel in channels]
         self._forget_after = forget_after
         self._max_keys = max_keys
-        self._ring: Float32 = np.empty((0, len(channels), capacity_steps), dtype=np.float32)
+        self._slots = capacity_steps + 1
+        self._ring: Float32 = np.empty((0, len(channels), self._slots), dtype=np.float32)
         self._seen = np.empty(0, dtype=np.int64)  # per row: the step that last showed it
         self._last_batch: Float32 = np.empty((0, 0, 0), dtype=np.float32)
         self._row: dict[EndpointKey, int] = {}
@@ -72,10 +77,15 @@ class History:
         return self._keys
 
     def append(self, samples: Samples) -> bool:
-        """Record a sample and wake who watches; False for one that is older than the newest (it is dropped).
+        """Record a sample, as ``appending`` does, in one go; False for one that is older than the newest."""
+        return in_one_go(self.appending(samples))
 
-        Steps without a sample become NaN. A second sample within a step replaces the first. When so much time has
-        passed that nothing would be left, the rings begin anew.
+    def appending(self, samples: Samples) -> Generator[None, None, bool]:
+        """Record a sample and wake who watches, a yield between pieces; until then all read what was before.
+
+        False for a sample that is older than the newest: it is dropped. Steps without a sample become NaN. A second
+        sample within a step replaces the first. When so much time has passed that nothing would be left, the rings
+        begin anew. One at a time.
         """
         latest = self.samples.value
         if latest is None and self._step < 0:
@@ -88,7 +98,12 @@ class History:
         self.unrecorded = len(rows) - int(np.count_nonzero(recorded))
         newest = self._opened(step)
         newest[rows[recorded]] = samples.values[recorded][:, self._columns]
-        self._ring[: len(newest), :, step % self.capacity_steps] = newest  # at once: each number is a line of memory
+        for start in range(0, len(newest), _LINES):
+            piece = slice(start, min(start + _LINES, len(newest)))
+            self._ring[piece, :, step % self._slots] = newest[piece]
+            if step == self._step + 1:  # there nobody reads yet
+                yield
+        self._step = step
         self._seen[rows[recorded]] = step
         self._forget(step - self._forget_after)
         self.samples.set(samples)
@@ -96,18 +111,15 @@ class History:
 
     def newest(self, channels: Sequence[str]) -> Float32:
         """Return a copy of the newest step: float32, keys x channels, NaN where nothing was seen."""
-        return self._ring[: len(self._row), :, self._step % self.capacity_steps][:, self._columns_of(channels)]
+        return self._ring[: len(self._row), :, self._step % self._slots][:, self._columns_of(channels)]
 
     def batch(
         self, channels: Sequence[str] | None = None, steps: int | None = None
     ) -> tuple[tuple[EndpointKey, ...], Float32]:
         """Return the endpoints and a copy of their last ``steps``, as ``copied`` does, in one go."""
-        work = self.copied(np.arange(len(self._row)), self.channels if channels is None else channels)
-        while True:
-            try:
-                next(work)
-            except StopIteration as end:
-                return self.keys, end.value[:, :, -(steps or self.capacity_steps) :]
+        copy = in_one_go(self.copied(np.arange(len(self._row)), self.channels if channels is None else channels))
+        assert copy is not None
+        return self.keys, copy[:, :, -(steps or self.capacity_steps) :]
 
     def copied(self, rows: NDArray[np.intp], channels: Sequence[str]) -> Generator[None, None, Float32 | None]:
         """Copy the rings of some rows of ``keys``: float32, rows x channels x steps, a yield between pieces.
@@ -116,13 +128,14 @@ class History:
         when the rings moved on meanwhile.
         """
         step, keys, columns = self._step, self.keys, self._columns_of(channels)
-        begin = step % self.capacity_steps + 1
+        begin = (step + 2) % self._slots
+        early = min(self._slots - begin, self.capacity_steps)  # steps before the ring's end
         out = self._memory((len(rows), len(columns), self.capacity_steps))
         for start in range(0, len(rows), _PIECE):
             piece, rings = out[start : start + _PIECE], self._ring[rows[start : start + _PIECE]]
             chosen = rings if columns == list(range(len(self.channels))) else rings[:, columns]
-            piece[:, :, : self.capacity_steps - begin] = chosen[:, :, begin:]
-            piece[:, :, self.capacity_steps - begin :] = chosen[:, :, :begin]
+            piece[:, :, :early] = chosen[:, :, begin : begin + early]
+            piece[:, :, early:] = chosen[:, :, : self.capacity_steps - early]
             yield
             if self._step != step or self.keys is not keys:
                 return None
@@ -137,7 +150,7 @@ class History:
         NaN where nothing was seen, and for endpoints without a history. At most ``capacity_steps``.
         """
         length = min(steps, self.capacity_steps)
-        at = np.arange(self._step + 1 - length, self._step + 1) % self.capacity_steps
+        at = np.arange(self._step + 1 - length, self._step + 1) % self._slots
         rows = np.fromiter((self._row.get(key, -1) for key in keys), dtype=np.intp, count=len(keys))
         out = np.full((len(keys), len(self.channels), length), np.nan, dtype=np.float32)
         known = rows >= 0
@@ -165,8 +178,9 @@ class History:
         keys = rings.keys[: self._max_keys]
         self._origin_s, self._step = at_s - (self.capacity_steps - 1) * self.interval_s, self.capacity_steps - 1
         rows = self._rows_of(keys)
-        self._ring[rows, :, self.capacity_steps - steps :] = rings.values[: len(keys), :, -steps:]
-        seen: NDArray[np.bool_] = np.any(np.isfinite(self._ring[rows]), axis=1)
+        told = slice(self.capacity_steps - steps, self.capacity_steps)
+        self._ring[rows, :, told] = rings.values[: len(keys), :, -steps:]
+        seen: NDArray[np.bool_] = np.any(np.isfinite(self._ring[rows, :, : self.capacity_steps]), axis=1)
         self._seen[rows] = np.where(seen.any(axis=1), self.capacity_steps - 1 - np.argmax(seen[:, ::-1], axis=1), 0)
 
     def _memory(self, shape: tuple[int, int, int]) -> Float32:
@@ -180,14 +194,13 @@ class History:
         return self._last_batch
 
     def _opened(self, step: int) -> Float32:
-        """Move on to a step; return what it holds, rows x channels. A new one is empty, as are those on the way."""
+        """Return what a step holds, rows x channels. A new one is empty, as are those on the way."""
         if step == self._step:
             return self.newest(self.channels)
         between = min(step - self._step, self.capacity_steps) - 1
         if between:
-            at = np.arange(step - between, step) % self.capacity_steps
+            at = np.arange(step - between, step) % self._slots
             self._ring[: len(self._row), :, at] = np.nan
-        self._step = step
         return np.full((len(self._row), len(self.channels)), np.nan, np.float32)
 
     def _rows_of(self, keys: tuple[EndpointKey, ...]) -> NDArray[np.intp]:
@@ -208,7 +221,7 @@ class History:
         if rows <= held:
             return
         size = max(_FIRST_ROWS, rows, held + held // 2)
-        ring = np.full((size, len(self.channels), self.capacity_steps), np.nan, dtype=np.float32)
+        ring = np.full((size, len(self.channels), self._slots), np.nan, dtype=np.float32)
         ring[:held] = self._ring
         seen = np.zeros(size, dtype=np.int64)
         seen[:held] = self._seen

@@ -8,7 +8,7 @@ from tests.fakes.pages import key
 from xds_server import metrics
 from xds_server.adapters.ring_file import RingFile
 from xds_server.controllers.keep_rings import KeepRings
-from xds_server.decisions.rates import in_one_go
+from xds_server.domain.pieces import in_one_go
 from xds_server.domain.telemetry import FIELDS, Samples
 from xds_server.ports import Unavailable
 from xds_server.state.history import History

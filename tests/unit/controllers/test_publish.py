@@ -1,8 +1,10 @@
 """Publish: how long the content of a group without nodes is kept."""
 
 import asyncio
+import weakref
 from collections.abc import Mapping
 
+import numpy as np
 import pytest
 
 from tests.fakes.clock import ManualClock
@@ -12,17 +14,18 @@ from xds_server.domain.names import EndpointId, NodeId, ServiceName
 from xds_server.domain.resource import EDS
 from xds_server.domain.subnets import SubnetPlan
 from xds_server.domain.topology import Endpoint, Locality, Node, Service
+from xds_server.domain.weights import WeightTable
 from xds_server.state.cache import GroupCache
 from xds_server.state.watchable import Watchable
 
 
 class _House:
-    def __init__(self) -> None:
+    def __init__(self, weights: Watchable[Mapping[ServiceName, WeightTable]] | None = None) -> None:
         self.clock, self.cache, self.nodes = ManualClock(), GroupCache(), Watchable({})
         self.services: Watchable[Mapping[ServiceName, Service]] = Watchable({})
         self.publish = Publish(
             services=self.services,
-            weights=Watchable({}),
+            weights=weights or Watchable({}),
             allocations=Watchable({}),
             plan=Watchable(SubnetPlan(())),
             nodes=self.nodes,
@@ -102,3 +105,55 @@ async def test_others_run_between_two_services():
         watching.cancel()
     assert turns >= services - 1
     assert len(cache.picture(node.group).shelf(EDS).all()) == services
+
+
+def _tables(services: list[ServiceName]) -> Mapping[ServiceName, WeightTable]:
+    return {name: WeightTable(name, (EndpointId("e0"),), np.array([1000])) for name in services}
+
+
+async def test_old_tables_are_given_back_one_by_one():
+    """Ten thousand arrays that go at once hold everybody up: between two services others run."""
+    names = [ServiceName(f"s{i}") for i in range(8)]
+    weights: Watchable[Mapping[ServiceName, WeightTable]] = Watchable(_tables(names))
+    house = _House(weights)
+    await house.inhabit("a")
+    old = [weakref.ref(table.weights) for table in weights.value.values()]
+    weights.set(_tables(names))
+    left: list[int] = []
+
+    async def others() -> None:
+        while True:
+            left.append(sum(one() is not None for one in old))
+            await house.clock.sleep(0)
+
+    async with asyncio.TaskGroup() as group:
+        watching = group.create_task(others())
+        await house.publish.step()
+        watching.cancel()
+    assert house.publish.published.value is weights.value
+    assert set(left) >= set(range(1, 9))
+    assert not any(one() for one in old)
+
+
+async def test_weights_that_change_meanwhile_are_for_the_next_step():
+    """While one group is published the next picture comes: all groups get the old one, and it is told as published."""
+    name, ends = ServiceName("s"), (Endpoint(EndpointId("e0"), "127.0.0.1", 9000),)
+    first = {name: WeightTable(name, (EndpointId("e0"),), np.array([7]))}
+    weights: Watchable[Mapping[ServiceName, WeightTable]] = Watchable(first)
+    house = _House(weights)
+    house.services.set({name: Service(name, endpoints=ends)})
+    house.nodes.set({NodeId(z): Node(NodeId(z), locality=Locality("", z)) for z in "abc"})
+    stepping = asyncio.create_task(house.publish.step())
+    for _ in range(100):
+        if house.cache.groups():
+            break
+        await asyncio.sleep(0)
+    assert len(house.cache.groups()) < 3
+    weights.set({name: WeightTable(name, (EndpointId("e0"),), np.array([9]))})
+    await stepping
+    assert house.publish.published.value is first
+    versions = {house.cache.picture(group).shelf(EDS).version for group in house.cache.groups()}
+    assert len(versions) == 1
+    await house.publish.step()
+    assert house.publish.published.value is weights.value
+    assert {house.cache.picture(group).shelf(EDS).version for group in house.cache.groups()}.isdisjoint(versions)

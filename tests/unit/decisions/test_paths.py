@@ -5,9 +5,10 @@ import pytest
 
 from tests.fakes.pages import key, page
 from xds_server.decisions.paths import HERE_MS, follow, measuring, proximity
-from xds_server.decisions.rates import between, in_one_go
+from xds_server.decisions.rates import between
 from xds_server.domain.names import VirtualNetwork
 from xds_server.domain.paths import PathSample
+from xds_server.domain.pieces import in_one_go
 
 NETWORK = VirtualNetwork("vn-a")
 

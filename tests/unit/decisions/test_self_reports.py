@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from tests.fakes.pages import key
-from xds_server.decisions.rates import in_one_go
 from xds_server.decisions.self_reports import CONTRADICTION, SelfReports, capacity, gathering
 from xds_server.domain.load_report import REPORTED, EndpointLoad, LoadReport
+from xds_server.domain.pieces import in_one_go
 
 KEYS = {("checkout", "127.0.0.1", 9001): key("a1"), ("checkout", "127.0.0.1", 9002): key("a2")}
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from tests.fakes.pages import key
 from xds_server.domain.telemetry import FIELDS, Samples
+from xds_server.state import history as module
 from xds_server.state.history import History
 
 
@@ -147,6 +148,40 @@ def test_some_rows_are_copied_in_pieces():
     with pytest.raises(StopIteration) as ended:
         next(cut_short)
     assert ended.value.value is None
+
+
+def test_a_step_that_is_being_written_is_told_by_nobody(monkeypatch: pytest.MonkeyPatch):
+    """While a sample is recorded in pieces every reader sees the steps before it, the oldest too; then all of it."""
+    monkeypatch.setattr(module, "_LINES", 3)
+    history = History(5.0, capacity_steps=4)
+    names = [f"e{i}" for i in range(10)]
+    for step in range(6):
+        history.append(sample(5.0 * step, dict.fromkeys(names, step)))
+    work = history.appending(sample(30.0, dict.fromkeys(names, 6)))
+    for _ in range(4):
+        next(work)
+        assert rates(history) == {n: [2, 3, 4, 5] for n in names}
+        assert (history.newest(("rps",)) == 5).all()
+        assert np.nanmax(history.of(history.keys, 4)) == 5
+        assert history.samples.value is not None
+        assert history.samples.value.at_s == 25.0
+    with pytest.raises(StopIteration):
+        next(work)
+    assert rates(history) == {n: [3, 4, 5, 6] for n in names}
+
+
+def test_an_append_that_was_given_up_leaves_no_trace(monkeypatch: pytest.MonkeyPatch):
+    """A sample that was half recorded when the task was cancelled is as one that never came."""
+    monkeypatch.setattr(module, "_LINES", 2)
+    history = History(5.0, capacity_steps=3)
+    names = [f"e{i}" for i in range(5)]
+    history.append(sample(0.0, dict.fromkeys(names, 1)))
+    work = history.appending(sample(5.0, dict.fromkeys(names, 99)))
+    next(work)
+    work.close()
+    assert rates(history) == {n: [None, None, 1] for n in names}
+    history.append(sample(10.0, dict.fromkeys(names[:3], 2)))
+    assert rates(history) == {n: [1, None, 2] for n in names[:3]} | {n: [1, None, None] for n in names[3:]}
 
 
 def test_a_batch_nobody_holds_lends_its_memory_to_the_next():
