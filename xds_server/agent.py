@@ -33,7 +33,7 @@ from xds_server.domain.resource import INTERFACE
 from xds_server.domain.telemetry import METADATA
 from xds_server.ports import KernelParts, Unavailable
 from xds_server.resources.interfaces import InvalidInterface, interface_of
-from xds_server.servers.memory import collect_rarely
+from xds_server.servers.garbage import collect_rarely
 from xds_server.version import __version__
 
 _log = structlog.get_logger(__name__)

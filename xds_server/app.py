@@ -27,9 +27,9 @@ from xds_server.servers.admin import Admin, serve_admin
 from xds_server.servers.admin_picture import Health
 from xds_server.servers.certificates import Tls, UnusableCertificates
 from xds_server.servers.console import console
+from xds_server.servers.garbage import collect_rarely
 from xds_server.servers.http import HttpServer, application
 from xds_server.servers.listening import CannotListen
-from xds_server.servers.memory import collect_rarely, keep_freed
 from xds_server.servers.sam_grpc import sam_service
 from xds_server.servers.sam_http import sam_routes
 from xds_server.servers.smart_endpoint import SmartEndpoints
@@ -156,7 +156,6 @@ async def running(settings: Settings, set_level: Callable[[str], str]) -> AsyncI
         tasks += [group.create_task(http.run(), name="http"), group.create_task(plane.ads.watch(), name="ads")]
         tasks.append(group.create_task(plane.gate.watch(), name="gate"))
         collect_rarely()
-        keep_freed()
         metrics.LEADER.set(1)
         _log.info("serving", **settings.listen.model_dump())
         try:

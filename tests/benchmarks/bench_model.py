@@ -26,7 +26,6 @@ from xds_server.adapters.seasonal_forecaster import SeasonalForecaster
 from xds_server.decisions import windows
 from xds_server.decisions.rota import Rota
 from xds_server.domain.forecast import CHANNELS, CONTEXT, HORIZON, QUANTILES
-from xds_server.servers.memory import keep_freed
 
 MODEL = Path(__file__).parents[2] / "models" / "endpoint_forecaster.onnx"
 
@@ -97,7 +96,6 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json", type=Path, help="write the figures here, too")
     wanted = parser.parse_args()
-    keep_freed()
     model, fallback = OnnxForecaster.load(MODEL, wanted.threads), SeasonalForecaster()
     found, small = [], in_int8(wanted.threads)
     for endpoints in wanted.endpoints:

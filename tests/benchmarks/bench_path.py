@@ -37,7 +37,7 @@ from xds_server.domain.subnets import SubnetPlan
 from xds_server.domain.telemetry import CONNECT_BOUNDS_MS, COUNTERS, LATENCY_BOUNDS_MS, CounterPage
 from xds_server.domain.topology import Node
 from xds_server.ports import Unavailable
-from xds_server.servers.memory import collect_rarely, keep_freed
+from xds_server.servers.garbage import collect_rarely
 from xds_server.state.cache import GroupCache
 from xds_server.state.history import History
 from xds_server.state.watchable import Watchable
@@ -134,7 +134,6 @@ async def measure(endpoints: int, ticks: int) -> dict[str, float | str]:
     )
     await scrape.step()
     collect_rarely()
-    keep_freed()
     steps = {"merge_and_history": scrape, "forecast": forecast, "weigh": weigh, "publish": publish}
     seen: dict[str, list[Watched]] = {name: [] for name in steps}
     for _ in range(ticks + 1):

@@ -20,9 +20,9 @@ from xds_server.domain.limits import Limits
 from xds_server.domain.names import NodeId
 from xds_server.pb.workers.v1 import frames_pb2 as pb
 from xds_server.servers.certificates import Certificates, Paths, UnusableCertificates
+from xds_server.servers.garbage import collect_rarely
 from xds_server.servers.gate import Gate
 from xds_server.servers.lrs import LoadReporting
-from xds_server.servers.memory import collect_rarely
 from xds_server.servers.serving import Clocks
 from xds_server.servers.workers.asking import SharedStatus
 from xds_server.servers.workers.figures import Growth
