@@ -4,16 +4,27 @@ Knows when to run a step again. Does not know what a step does.
 """
 
 import asyncio
-from collections.abc import Container, Iterable
-from typing import Protocol
+from collections.abc import Container, Generator, Iterable
+from typing import Protocol, TypeVar, cast
 
 import structlog
 
 from xds_server import metrics
 from xds_server.ports import Clock, Unavailable
 
+T = TypeVar("T")
 _log = structlog.get_logger(__name__)
 _BACK_OFF_S = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+
+
+async def giving_way(work: Generator[None, None, T], clock: Clock) -> T:
+    """Do a long work (see ``domain.pieces``) piece by piece, let others run in between, and return its result."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            return cast("T", end.value)
+        await clock.sleep(0)
 
 
 class Step(Protocol):

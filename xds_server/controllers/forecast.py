@@ -14,10 +14,10 @@ import structlog
 from numpy.typing import NDArray
 
 from xds_server import metrics
+from xds_server.controllers.base import giving_way
 from xds_server.decisions.rota import Rota
 from xds_server.domain.forecast import CHANNELS, CONTEXT, HORIZON, QUANTILES, ForecastBatch
 from xds_server.domain.names import EndpointKey, ServiceName
-from xds_server.domain.pieces import giving_way
 from xds_server.domain.telemetry import Samples
 from xds_server.domain.topology import Service
 from xds_server.ports import Clock, Forecaster, Unavailable
@@ -120,7 +120,7 @@ class ForecastStep:
 
     async def _copied(self, asked: NDArray[np.int64]) -> Float32 | None:
         """Copy the model's input in pieces, so that nobody waits."""
-        values = await giving_way(self._history.copied(asked, CHANNELS), self._clock.sleep)
+        values = await giving_way(self._history.copied(asked, CHANNELS), self._clock)
         return None if values is None else values[:, :, -CONTEXT:]
 
     def _sampled_s(self, now_s: float) -> float:

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 import structlog
 
 from xds_server import metrics
-from xds_server.domain.pieces import giving_way
+from xds_server.controllers.base import giving_way
 from xds_server.domain.rings import Rings
 from xds_server.ports import Clock, RingShelf, Unavailable
 
@@ -96,5 +96,5 @@ class KeepRings:
 
     async def _copy(self) -> Rings | None:
         """Copy in pieces, so that nobody waits; the newest step's time is told on the wall clock."""
-        rings = await giving_way(self._history.copying(), self._clock.sleep)
+        rings = await giving_way(self._history.copying(), self._clock)
         return rings and replace(rings, at_s=self._clock.wall() - (self._clock.now() - rings.at_s))

@@ -23,6 +23,8 @@ LINGER_S: Final = 300.0
 """So long a group without nodes keeps its content, and it is kept up to date: its Envoys usually come back."""
 MOST_EMPTY: Final = 1_000
 """At most so many: a stranger who comes under ever new names must not fill the memory."""
+Services = Mapping[ServiceName, Service]
+Tables = Mapping[ServiceName, WeightTable]
 _log = structlog.get_logger(__name__)
 
 
@@ -73,37 +75,36 @@ class Publish:
         everybody = (*self._agents.value.values(), *self._nodes.value.values())
         self._know({node.group: node for node in everybody}, started)
         known = {group: node for group, (_, node) in self._known.items()}
-        await self._prepare(known.values())
-        weights = self._weights.value
+        services, weights = self._services.value, self._weights.value  # of one moment for all groups
+        await self._prepare(known.values(), services, weights)
         for group, node in known.items():
-            rendering = self._render(node, weights)
+            rendering = self._render(node, services, weights)
             refusals |= rendering.refusals
             self._cache.replace(group, rendering.resources)
             await self._clock.sleep(0)
         metrics.PUSH_BUILD_SECONDS.observe(self._clock.now() - started)
         self._tell(refusals)
         if weights is not self.published.value:
-            before = [*self.published.value.values()]
+            old = [table for name, table in self.published.value.items() if weights.get(name) is not table]
             self.published.set(weights)
-            while before:  # we hold them last: 100,000 endpoints' tables are given back service by service
-                before.pop()
+            while old:  # we hold them last: 100,000 endpoints' tables are given back service by service
+                del old[-1]
                 await self._clock.sleep(0)
 
-    async def _prepare(self, nodes: Iterable[Node]) -> None:
+    async def _prepare(self, nodes: Iterable[Node], services: Services, weights: Tables) -> None:
         """Encode service by service, so that others run in between: all at once would take tens of milliseconds.
 
-        What changes meanwhile is encoded with its group.
+        What changes meanwhile is the next step's.
         """
         each = {(n.dialect, n.virtual_network): n for n in nodes if n.kind is NodeKind.SIDECAR}
-        services, weights = self._services.value, self._weights.value
         for node in each.values():
             for name, service in services.items():
                 self._translator.prepare(node, service, weights.get(name))
                 await self._clock.sleep(0)
 
-    def _render(self, node: Node, weights: Mapping[ServiceName, WeightTable]) -> Rendering:
+    def _render(self, node: Node, services: Services, weights: Tables) -> Rendering:
         if node.kind is NodeKind.SIDECAR:
-            return self._translator.sidecar(node, self._services.value.values(), weights)
+            return self._translator.sidecar(node, services.values(), weights)
         if node.kind is NodeKind.AGENT:
             return self._translator.agent(node, self._allocations.value.values(), self._plan.value)
         appliance = next((a for a in self._plan.value.appliances if a.name == node.appliance), None)

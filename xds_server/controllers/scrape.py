@@ -13,6 +13,7 @@ from typing import TypeVar
 import numpy as np
 
 from xds_server import metrics
+from xds_server.controllers.base import giving_way
 from xds_server.decisions.capacity import infer_capacity
 from xds_server.decisions.paths import follow, measuring
 from xds_server.decisions.rates import Delta, fresh, growing, merging, sliced
@@ -21,7 +22,6 @@ from xds_server.decisions.self_reports import COLUMNS, Place, SelfReports, capac
 from xds_server.domain.load_report import LoadReport
 from xds_server.domain.names import EndpointKey, NodeId, ServiceName, VirtualNetwork
 from xds_server.domain.paths import PathSample
-from xds_server.domain.pieces import giving_way
 from xds_server.domain.policy import Policy
 from xds_server.domain.telemetry import FIELDS, CounterPage, Samples
 from xds_server.domain.topology import Node, Service
@@ -154,7 +154,7 @@ class Scrape:
         self._tell_ages(list(deltas.values()), now)
 
     async def _by_pieces(self, work: Generator[None, None, T]) -> T:
-        return await giving_way(work, self._clock.sleep)
+        return await giving_way(work, self._clock)
 
     async def _measure_paths(self, deltas: Sequence[Delta], at_s: float) -> None:
         """Follow the paths of every virtual network that has Envoys."""

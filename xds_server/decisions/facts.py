@@ -1,8 +1,8 @@
 """Facts: what a forecasting model is told of a history besides its newest steps, one number after the other.
 
-What happened a period ago, coarse means, how the changes are spread, where zero lies, and four plain forecasts with the
-deciles of their own past errors: last value, the usual level, last period, autoregression. Knows rows in units of their
-mean step, about their last value. Does not know the series' unit, nor which model is told.
+What happened a period ago, coarse means, how the changes are spread, where zero lies, and five plain forecasts with the
+deciles of their own past errors: last value, the usual level, last period, autoregression, analogues. Knows rows in
+units of their mean step, about their last value. Does not know the series' unit, nor which model is told.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from xds_server.decisions import autoregression, empirical, periodicity
+from xds_server.decisions import analogues, autoregression, empirical, periodicity
 from xds_server.domain.forecast import CONTEXT, HORIZON, MEDIAN, QUANTILES
 
 RECENT: Final = 96
@@ -21,7 +21,7 @@ BLOCKS: Final = 12
 LAGGED: Final = 4 + HORIZON
 """Steps shown of what happened one and two periods ago: some before the like of now, and what followed."""
 SPREADS: Final = (1, 4, HORIZON)
-"""Steps ahead at which the model is told how last value erred before."""
+"""Steps ahead at which the model is told how last value erred before, and what followed moments like now."""
 NEAR: Final = np.float32(12)
 """Zero means something to a row that comes nearer to it than this many mean steps; beyond, all shifts are alike."""
 
@@ -38,6 +38,7 @@ _WIDTHS: Final = {
     "level": len(QUANTILES) + 1,
     "last": len(SPREADS) * len(QUANTILES),
     "repeated": len(QUANTILES),
+    "analogues": len(SPREADS) * len(QUANTILES),
 }
 _ENDS: Final = np.cumsum(list(_WIDTHS.values())).tolist()
 AT: Final[Mapping[str, slice]] = {
@@ -48,7 +49,7 @@ AT: Final[Mapping[str, slice]] = {
 ``once``, ``twice``: what happened one and two periods ago. ``period``: whether either is known, whether there is one,
 its strength, its length. ``path``, ``growth``, ``missed``: the autoregression's (``growth`` as logarithm). ``level``:
 deciles of the newest values, and how many of them differ. ``last``, ``repeated``: deciles of the errors of last value
-(at each of SPREADS) and of last period.
+(at each of SPREADS) and of last period. ``analogues``: deciles of what came SPREADS after the moments most like now.
 """
 BEYOND: Final = _ENDS[-1]
 
@@ -86,6 +87,9 @@ def tell(relative: Float32, measured: Bool, count: Int64, zero: Float32) -> Floa
         "level": (np.arcsinh(level), _share(ranked[:, 1:] > ranked[:, :-1])),
         "last": [np.arcsinh(empirical.quantiles(empirical.changed(known, step))) for step in SPREADS],
         "repeated": (np.arcsinh(empirical.quantiles(empirical.repeated(known, period))),),
+        "analogues": [
+            np.arcsinh(after) for after in analogues.followed(relative, known, measured.argmax(axis=1), SPREADS)
+        ],
     }.items():
         out[:, AT[name]] = np.column_stack(columns)
     return out

@@ -4,7 +4,7 @@ A work is a generator: it yields between its pieces of some milliseconds and ret
 is done. Does not know clocks or event loops.
 """
 
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Generator
 from typing import TypeVar, cast
 
 T = TypeVar("T")
@@ -17,13 +17,3 @@ def in_one_go(work: Generator[None, None, T]) -> T:
             next(work)
         except StopIteration as end:
             return cast("T", end.value)
-
-
-async def giving_way(work: Generator[None, None, T], sleep: Callable[[float], Awaitable[None]]) -> T:
-    """Do one piece after the other, ``sleep(0)`` between them, and return the result."""
-    while True:
-        try:
-            next(work)
-        except StopIteration as end:
-            return cast("T", end.value)
-        await sleep(0)

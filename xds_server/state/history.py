@@ -81,11 +81,11 @@ class History:
         return in_one_go(self.appending(samples))
 
     def appending(self, samples: Samples) -> Generator[None, None, bool]:
-        """Record a sample and wake who watches, a yield between pieces; until then all read what was before.
+        """Record a sample and wake who watches, a yield between pieces; until then all read the steps before.
 
-        False for a sample that is older than the newest: it is dropped. Steps without a sample become NaN. A second
-        sample within a step replaces the first. When so much time has passed that nothing would be left, the rings
-        begin anew. One at a time.
+        False for a sample that is older than the newest: it is dropped. New endpoints have their rows, still empty,
+        from the first piece on. Steps without a sample become NaN and a second sample within a step replaces the first,
+        both in one go. When so much time has passed that nothing would be left, the rings begin anew. One at a time.
         """
         latest = self.samples.value
         if latest is None and self._step < 0:
@@ -127,8 +127,8 @@ class History:
         Oldest first, the newest step last, NaN where nothing was seen. The copy is the caller's, fit for a thread. None
         when the rings moved on meanwhile.
         """
-        step, keys, columns = self._step, self.keys, self._columns_of(channels)
-        begin = (step + 2) % self._slots
+        told, keys, columns = self.samples.revision, self.keys, self._columns_of(channels)
+        begin = (self._step + 2) % self._slots
         early = min(self._slots - begin, self.capacity_steps)  # steps before the ring's end
         out = self._memory((len(rows), len(columns), self.capacity_steps))
         for start in range(0, len(rows), _PIECE):
@@ -137,7 +137,7 @@ class History:
             piece[:, :, :early] = chosen[:, :, begin : begin + early]
             piece[:, :, early:] = chosen[:, :, : self.capacity_steps - early]
             yield
-            if self._step != step or self.keys is not keys:
+            if self.samples.revision != told or self.keys is not keys:
                 return None
         return out
 

@@ -71,7 +71,7 @@ def made(rows: int, rng: Generator) -> Float32:
     noisy = clean * np.exp(rng.lognormal(-3, 1.2, (rows, 1)) * _coloured(shape, rng))
     counted = rng.poisson(np.clip(noisy, 0, 1e6)).astype(np.float32)
     load = np.where(_some(rows, 0.4, rng) > 0, counted, noisy).astype(np.float32)
-    return _shortened(_held(load, 0.12, rng), rng)
+    return _shortened(_held(_rested(load, 0.06, rng), 0.12, rng), rng)
 
 
 def _coarse(values: Float32, moment: int, fold: int) -> Float32:
@@ -143,6 +143,17 @@ def _held(rows: Float32, chance: float, rng: Generator) -> Float32:
     often = np.exp(rng.uniform(np.log(0.01), np.log(0.5), (len(mine), 1)))
     moments = np.where(rng.random((len(mine), SLICE)) < often, np.arange(SLICE), 0)
     rows[mine] = np.take_along_axis(rows[mine], np.maximum.accumulate(moments, axis=1), axis=1)
+    return rows
+
+
+def _rested(rows: Float32, chance: float, rng: Generator) -> Float32:
+    """Let some rows wake late: until some moment they move by a small part of what they move by afterwards."""
+    mine = np.flatnonzero(rng.random(len(rows)) < chance)
+    woke = rng.integers(SLICE // 2, SLICE, len(mine))
+    calm = np.exp(rng.uniform(np.log(1e-4), np.log(0.1), (len(mine), 1)))
+    level = rows[mine, woke][:, None]
+    before = np.arange(SLICE) < woke[:, None]
+    rows[mine] = np.where(before, level + calm * (rows[mine] - level), rows[mine])
     return rows
 
 

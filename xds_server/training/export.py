@@ -3,7 +3,9 @@
 Knows torch and ONNX. Does not know how the network was trained.
 """
 
+import copy
 import logging
+import math
 import tempfile
 import warnings
 from pathlib import Path
@@ -23,6 +25,14 @@ TOLERANCE: Final = 1e-3
 """Largest difference between torch's and onnxruntime's answers, normalised."""
 
 
+class Gelu(torch.nn.Module):  # type: ignore[misc]  # torch is untyped here
+    """``torch.nn.GELU``, its operations in the order in which onnxruntime makes one of them."""
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        """Map any shape to the same."""
+        return values * (1 + torch.erf(values / math.sqrt(2))) * 0.5
+
+
 class NotTheSame(RuntimeError):
     """The exported model does not answer as the network does."""
 
@@ -37,7 +47,7 @@ def export(network: PatchTransformer, path: Path) -> None:
         warnings.simplefilter("ignore")  # torch's exporter warns about its own deprecations
         draft = Path(folder) / "model.onnx"
         torch.onnx.export(
-            network,
+            _in_order(network),
             example,
             draft,
             input_names=INPUTS,
@@ -55,6 +65,15 @@ def export(network: PatchTransformer, path: Path) -> None:
     unfinished = path.with_suffix(".part")
     unfinished.write_bytes(model.SerializeToString(deterministic=True))
     unfinished.replace(path)
+
+
+def _in_order(network: PatchTransformer) -> PatchTransformer:
+    network = copy.deepcopy(network)
+    for module in [*network.modules()]:
+        for name, part in module.named_children():
+            if isinstance(part, torch.nn.GELU):
+                setattr(module, name, Gelu())
+    return network
 
 
 def _example(rows: int) -> tuple[torch.Tensor, ...]:

@@ -1,7 +1,8 @@
 """Fit: train the network on windows of traces and made workloads; resumable, seeded, watched by held-back entities.
 
 Loss: pinball over the nine deciles of the normalised values (quantiles do not mind the asinh, outliers weigh less);
-each data set counts as much as its last-value error is small, as the measure relates to last value. What is kept is the
+each data set counts as much as its last-value error is small, as the measure relates to last value; each step as often
+as it is in the measure's three means. What is kept is the
 moving average of the weights (EMA) at the end: held-back entities are too few to choose by, and the falling rate brings
 much of what is learnt (docs/decisions/0009). Only where they say that training goes astray it ends early, and the best
 is kept. Knows torch. Does not know files of traces or ONNX.
@@ -28,6 +29,10 @@ from xds_server.training.network import PatchTransformer
 Float32 = NDArray[np.float32]
 _EMA: Final = 0.998
 _CHECKPOINT: Final = "checkpoint.pt"
+_WATCHED: Final = 256
+"""Windows of each held-back series that a training is watched by."""
+STEP_WORTH: Final = np.sum([(np.arange(HORIZON) < h) / h for h in evaluate.HORIZONS], axis=0) / len(evaluate.HORIZONS)
+"""What each step ahead weighs in the mean of the measure's figures; sums to 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +91,7 @@ class Trainer:
         self._folder = folder
         self._learn, stop = hold_back(series)
         self._learn = [s for s in self._learn if len(s.values) >= periodicity.SHORTEST + HORIZON]
-        self._exam = evaluate.examine(stop, windows_per_series=32)
+        self._exam = evaluate.examine(stop, windows_per_series=_WATCHED)
         torch.manual_seed(plan.seed)
         torch.set_num_threads(plan.threads)
         self._rng = np.random.default_rng(plan.seed)
@@ -234,7 +239,7 @@ def _tensors(seen: windows.Windows, rows: NDArray[np.bool_] | slice = slice(None
 def _pinball(answer: Tensor, target: Tensor, worth: Tensor) -> Tensor:
     error = target.unsqueeze(2) - answer
     share = torch.tensor(QUANTILES)
-    per_row = 2 * torch.maximum(share * error, (share - 1) * error).mean(dim=(1, 2))
+    per_row = 2 * torch.maximum(share * error, (share - 1) * error).mean(dim=2) @ torch.from_numpy(STEP_WORTH).float()
     return (per_row * worth).sum() / worth.sum()
 
 

@@ -1,10 +1,10 @@
-"""Network: the patch transformer, in torch. Shapes as in ``decisions``; about 208,000 parameters.
+"""Network: the patch transformer, in torch. Shapes as in ``decisions``; about 225,000 parameters.
 
 Eight tokens of twelve steps each (value and mask), one token of the facts; two pre-norm layers; a head over all tokens
-and the bare facts. The head begins at last value's own forecast, moves each step's deciles some way towards those of
-three other plain forecasts (the usual level, the autoregression, the last period), corrects them, and tells how much of
-all this is needed: where nothing is known better, last value stands, free of noise. It starts at zero: an untrained
-model says "the last value". Knows tensors only. Does not know where they come from. Shape: docs/weights.md §4.
+and the bare facts. The head mixes five plain forecasts (last value, the usual level, the autoregression, the last
+period, the analogues) by shares that sum to one, each step its own, and corrects the mixture. It starts at zero: an
+untrained model says little else than the last value. Knows tensors only. Does not know where they come from. Shape:
+docs/weights.md §4.
 """
 
 from typing import Final
@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from xds_server.decisions.facts import AT, BEYOND, LAGGED, RECENT, SPREADS
@@ -19,8 +20,10 @@ from xds_server.domain.forecast import HORIZON, MEDIAN, QUANTILES
 
 PATCH: Final = 12
 TOKENS: Final = RECENT // PATCH + 1
-OTHERS: Final = 3
-"""Plain forecasts besides last value."""
+PLAIN: Final = 5
+"""Plain forecasts that are mixed."""
+ANCHOR: Final = 3.0
+"""By how much the logit of last value's share leads before anything is learnt."""
 _DECILES: Final = len(QUANTILES)
 
 
@@ -59,8 +62,9 @@ class PatchTransformer(nn.Module):  # type: ignore[misc]  # torch is untyped her
         self.place = nn.Parameter(torch.randn(TOKENS, width) * 0.02)
         self.blocks = nn.ModuleList(Block(width, heads, hidden, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
-        self.head = nn.Linear(TOKENS * width + BEYOND, HORIZON * (_DECILES + 1 + OTHERS))
+        self.head = nn.Linear(TOKENS * width + BEYOND, HORIZON * (_DECILES + PLAIN))
         self.plain = Plain()
+        self.register_buffer("anchor", torch.eye(PLAIN)[0] * ANCHOR, persistent=False)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
@@ -71,33 +75,35 @@ class PatchTransformer(nn.Module):  # type: ignore[misc]  # torch is untyped her
         for block in self.blocks:
             tokens = block(tokens)
         seen = torch.cat([self.norm(tokens).flatten(1), beyond], dim=1)
-        answer = self.head(seen).view(-1, HORIZON, _DECILES + 1 + OTHERS)
-        correction, need, shares = answer.split([_DECILES, 1, OTHERS], dim=2)
-        last, *others = self.plain(beyond)
-        moved = correction
-        for place, other in enumerate(others):
-            moved = moved + shares[:, :, place, None] * (other - last)
-        forecast: Tensor = last + torch.sigmoid(need) * moved
+        correction, shares = self.head(seen).view(-1, HORIZON, _DECILES + PLAIN).split([_DECILES, PLAIN], dim=2)
+        shares = torch.softmax(shares + self.anchor, dim=2)
+        forecast: Tensor = correction
+        for place, plain in enumerate(self.plain(beyond)):
+            forecast = forecast + shares[:, :, place, None] * plain
         return forecast
 
 
 class Plain(nn.Module):  # type: ignore[misc]  # torch is untyped here
-    """The plain forecasts, from the facts: last value; the usual level, the autoregression, the last period."""
+    """The plain forecasts, from the facts: last value, usual level, autoregression, last period, analogues."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("between", _between(), persistent=False)
+        self.register_buffer("between", _between(np.eye(_DECILES)), persistent=False)
+        self.register_buffer(
+            "centred", _between(np.eye(_DECILES) - np.eye(_DECILES)[MEDIAN][:, None]), persistent=False
+        )
         self.register_buffer("each_step", torch.eye(_DECILES).repeat(1, HORIZON), persistent=False)
 
     def forward(self, beyond: Tensor) -> tuple[Tensor, ...]:
         """Return each as rows x HORIZON x QUANTILES, last value first."""
-        last = (beyond[:, AT["last"]] @ self.between).view(-1, HORIZON, _DECILES)
+        last = (beyond[:, AT["last"]] @ self.centred).view(-1, HORIZON, _DECILES)
         level = (beyond[:, AT["level"]][:, :_DECILES] @ self.each_step).view(-1, HORIZON, _DECILES)
         path, growth = torch.sinh(beyond[:, AT["path"]]), torch.exp(beyond[:, AT["growth"]])
         period = torch.sinh(beyond[:, AT["once"]][:, LAGGED - HORIZON :])
         missed, repeated = torch.sinh(beyond[:, AT["missed"]]), torch.sinh(beyond[:, AT["repeated"]])
         habit = path[:, :, None] + growth[:, :, None] * missed[:, None, :]
-        return last, level, _asinh(habit), _asinh(period[:, :, None] + repeated[:, None, :])
+        after = (beyond[:, AT["analogues"]] @ self.between).view(-1, HORIZON, _DECILES)
+        return last, level, _asinh(habit), _asinh(period[:, :, None] + repeated[:, None, :]), after
 
 
 def _asinh(values: Tensor) -> Tensor:
@@ -106,12 +112,11 @@ def _asinh(values: Tensor) -> Tensor:
     return torch.sign(values) * torch.log(size + torch.sqrt(size * size + 1))
 
 
-def _between() -> Tensor:
-    """Return (SPREADS x QUANTILES) x (HORIZON x QUANTILES): last value's forecast at each step from the known deciles.
+def _between(deciles: NDArray[np.float64]) -> Tensor:
+    """Return (SPREADS x QUANTILES) x (HORIZON x QUANTILES): from deciles known at SPREADS to those of each step.
 
-    Mixed by the logarithm of the step; moved so that the median is last value itself.
+    Mixed by the logarithm of the step; ``deciles``: what becomes of the nine.
     """
     known, wanted = np.log(SPREADS), np.log(np.arange(1, HORIZON + 1))
     share = np.stack([np.interp(wanted, known, one) for one in np.eye(len(SPREADS))])
-    centre = np.eye(_DECILES) - np.eye(_DECILES)[MEDIAN][:, None]
-    return torch.tensor(np.kron(share, centre)).float()
+    return torch.tensor(np.kron(share, deciles)).float()

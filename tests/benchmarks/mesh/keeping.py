@@ -43,7 +43,17 @@ _LAW: Final = (
 _FORESIGHT: Final = (
     *(
         f"xds_server/decisions/{name}.py"
-        for name in ("autoregression", "conformal", "empirical", "facts", "naive", "periodicity", "rota", "windows")
+        for name in (
+            "analogues",
+            "autoregression",
+            "conformal",
+            "empirical",
+            "facts",
+            "naive",
+            "periodicity",
+            "rota",
+            "windows",
+        )
     ),
     "xds_server/controllers/forecast.py",
     "xds_server/adapters/onnx_forecaster.py",

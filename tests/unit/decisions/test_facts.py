@@ -89,3 +89,14 @@ def test_gaps_are_no_values():
     wanted = (np.nanquantile(series[-300:], QUANTILES) - series[-1]) / seen.scale[0]
     np.testing.assert_allclose(np.sinh(seen.beyond[0, facts.AT["level"]][:-1]), wanted, atol=1e-2)
     assert np.isfinite(seen.beyond).all()
+
+
+def test_what_followed_moments_like_now_is_told():
+    """A row whose every rise is followed by a fall is told so when it has risen, at the step after and further on."""
+    series = noise(50)
+    series[30:590:14] += 12
+    series[-14:] = noise(50, 14, seed=7)
+    series[-1] = 62
+    after = np.sinh(told("analogues", series)[0]).reshape(len(facts.SPREADS), len(QUANTILES))
+    scale = windows.prepare(np.array([series], np.float32)).scale[0]
+    assert ((after[:, 4] * scale > -15) & (after[:, 4] * scale < -9)).all()

@@ -157,17 +157,30 @@ def test_a_step_that_is_being_written_is_told_by_nobody(monkeypatch: pytest.Monk
     names = [f"e{i}" for i in range(10)]
     for step in range(6):
         history.append(sample(5.0 * step, dict.fromkeys(names, step)))
-    work = history.appending(sample(30.0, dict.fromkeys(names, 6)))
+    work = history.appending(sample(30.0, dict.fromkeys([*names, "new"], 6)))
     for _ in range(4):
         next(work)
-        assert rates(history) == {n: [2, 3, 4, 5] for n in names}
-        assert (history.newest(("rps",)) == 5).all()
+        assert rates(history) == {n: [2, 3, 4, 5] for n in names} | {"new": [None] * 4}
+        assert (history.newest(("rps",))[:10] == 5).all()
         assert np.nanmax(history.of(history.keys, 4)) == 5
         assert history.samples.value is not None
         assert history.samples.value.at_s == 25.0
     with pytest.raises(StopIteration):
         next(work)
-    assert rates(history) == {n: [3, 4, 5, 6] for n in names}
+    assert rates(history) == {n: [3, 4, 5, 6] for n in names} | {"new": [None, None, None, 6]}
+
+
+def test_a_copy_of_a_step_that_was_measured_again_meanwhile_is_none():
+    """A tick that came late is within the same step: half of the copy would be of the first sample."""
+    history = History(5.0, capacity_steps=2)
+    names = [f"e{i}" for i in range(600)]
+    history.append(sample(5.0, dict.fromkeys(names, 1)))
+    work = history.copied(np.arange(600), ("rps",))
+    next(work)
+    history.append(sample(6.0, dict.fromkeys(names, 2)))
+    with pytest.raises(StopIteration) as ended:
+        next(work)
+    assert ended.value.value is None
 
 
 def test_an_append_that_was_given_up_leaves_no_trace(monkeypatch: pytest.MonkeyPatch):

@@ -54,3 +54,11 @@ def test_some_made_workloads_change_only_now_and_then():
     rows = augment.made(400, np.random.default_rng(6))
     still = (np.diff(rows[:, -200:], axis=1) == 0).mean(axis=1)
     assert 0.02 < (still > 0.9).mean() < 0.3
+
+
+def test_some_made_workloads_wake_late():
+    """Quiet for hours, then moving: a few rows move a thousand times as much at the end as they did before."""
+    rows = augment.made(600, np.random.default_rng(8))
+    step = np.abs(np.diff(rows, axis=1))
+    quiet, awake = np.nanmean(step[:, :300], axis=1), np.nanmax(step[:, 300:], axis=1)
+    assert 0.01 < (awake > 1000 * np.maximum(quiet, 1e-9)).mean() < 0.15

@@ -9,10 +9,10 @@ import torch
 
 from tests.fakes import traces
 from xds_server.adapters.onnx_forecaster import OnnxForecaster
-from xds_server.decisions import naive
-from xds_server.domain.forecast import MEDIAN
+from xds_server.decisions import naive, windows
+from xds_server.domain.forecast import HORIZON, QUANTILES
 from xds_server.training import card, dataset, export, fit
-from xds_server.training.network import PatchTransformer
+from xds_server.training.network import PLAIN, PatchTransformer
 
 pytestmark = pytest.mark.training
 
@@ -32,13 +32,46 @@ def nothing(_):
     """Tell nobody."""
 
 
-def test_an_untrained_network_says_the_last_value():
-    """The head starts at zero, so last value's forecast stands: its spread is that of its own past errors."""
+def test_an_untrained_network_says_little_else_than_the_last_value():
+    """The head starts at zero: no other plain forecast moves the answer by more than its small share."""
     history = np.random.default_rng(0).normal(50, 5, (3, 400)).astype(np.float32)
-    out = fit.forecast(PatchTransformer(), history)
-    wanted = naive.last_value(history)
-    np.testing.assert_allclose(out[:, :, MEDIAN], wanted[:, :, MEDIAN], rtol=1e-5)
-    np.testing.assert_allclose(out[:, [0, 11]], wanted[:, [0, 11]], atol=1)
+    network, seen = PatchTransformer(), windows.prepare(history)
+    last, *others = network.plain(torch.from_numpy(seen.beyond))
+    answer = network(*(torch.from_numpy(part) for part in (seen.recent, seen.mask, seen.beyond)))
+    furthest = torch.stack(others).sub(last).abs().amax(dim=0)
+    assert ((answer - last).abs() <= 0.2 * furthest + 1e-5).all()
+    known = [0, 11]
+    np.testing.assert_allclose(
+        windows.restore(last.numpy(), seen)[:, known], naive.last_value(history)[:, known], atol=1
+    )
+
+
+def test_no_share_carries_the_answer_beyond_the_plain_forecasts():
+    """Whatever the head's shares are, the mixture lies between the forecasts that are mixed."""
+    history = np.random.default_rng(1).normal(50, 5, (8, 400)).astype(np.float32)
+    network, seen = PatchTransformer().eval(), windows.prepare(history)
+    with torch.no_grad():
+        for shares in network.head.weight.view(HORIZON, -1, network.head.in_features)[:, -PLAIN:]:
+            torch.nn.init.normal_(shares, std=3)
+        answer = network(*(torch.from_numpy(part) for part in (seen.recent, seen.mask, seen.beyond)))
+    plain = torch.stack(network.plain(torch.from_numpy(seen.beyond)))
+    assert (answer <= plain.amax(dim=0) + 1e-4).all()
+    assert (answer >= plain.amin(dim=0) - 1e-4).all()
+
+
+def test_steps_weigh_in_the_loss_as_often_as_in_the_measure():
+    """The first step is in all three means, the seventh and the last in one; all together weigh as one mean."""
+
+    def loss(*wrong):
+        target = torch.zeros(2, HORIZON)
+        target[:, list(wrong)] = 1
+        return float(fit._pinball(torch.zeros(2, HORIZON, len(QUANTILES)), target, torch.ones(2)))
+
+    whole = loss(*range(HORIZON))
+    assert whole == pytest.approx(1.0)
+    assert loss(0) / whole == pytest.approx((1 + 1 / 6 + 1 / 12) / 3)
+    assert loss(5) / whole == pytest.approx((1 / 6 + 1 / 12) / 3)
+    assert loss(6) == pytest.approx(loss(11)) == pytest.approx(whole / 36)
 
 
 def test_training_learns_something(learnt, tmp_path):
