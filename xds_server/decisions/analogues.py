@@ -59,5 +59,5 @@ def _alike(series: Float32, known: Float32, began: NDArray[np.int64]) -> NDArray
 
 def _asinh(values: Float32) -> Float32:
     size = np.abs(values)
-    grown = np.log(size + np.sqrt(size * size + 1))  # thrice as fast as numpy's
+    grown = np.log(size + np.sqrt(size * size + 1))  # a third of numpy's time, but with AVX-512 thrice
     return np.asarray(np.copysign(grown, values), np.float32)

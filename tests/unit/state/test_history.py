@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fakes.pages import key
+from xds_server.domain.pieces import in_one_go
 from xds_server.domain.telemetry import FIELDS, Samples
 from xds_server.state import history as module
 from xds_server.state.history import History
@@ -145,9 +146,7 @@ def test_some_rows_are_copied_in_pieces():
     cut_short = history.copied(asked, ("rps",))
     next(cut_short)
     history.append(sample(20.0, dict.fromkeys(names, 1)))
-    with pytest.raises(StopIteration) as ended:
-        next(cut_short)
-    assert ended.value.value is None
+    assert in_one_go(cut_short) is None
 
 
 def test_a_step_that_is_being_written_is_told_by_nobody(monkeypatch: pytest.MonkeyPatch):
@@ -178,9 +177,7 @@ def test_a_copy_of_a_step_that_was_measured_again_meanwhile_is_none():
     work = history.copied(np.arange(600), ("rps",))
     next(work)
     history.append(sample(6.0, dict.fromkeys(names, 2)))
-    with pytest.raises(StopIteration) as ended:
-        next(work)
-    assert ended.value.value is None
+    assert in_one_go(work) is None
 
 
 def test_an_append_that_was_given_up_leaves_no_trace(monkeypatch: pytest.MonkeyPatch):
